@@ -1,0 +1,182 @@
+"""Measure a trained network: predictions, loss, accuracy with its interval, confusion matrix, precision and recall."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes:
+        loss: mean cross-entropy an image, in nats.
+        accuracy: share of images read right, 0 to 1.
+        interval: the 95% interval of that share, see `accuracy_interval`.
+        num_correct, num_images: the counts behind it.
+    """
+
+    loss: float
+    accuracy: float
+    interval: tuple[float, float]
+    num_correct: int
+    num_images: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Precision, recall and F1 of each class, float64 (C,), their plain means over classes, and the images a class."""
+
+    precision: Tensor
+    recall: Tensor
+    f1: Tensor
+    support: Tensor
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+
+
+def predict_logits(model: nn.Module, images: Tensor, *, batch_size: int = 1000) -> Tensor:
+    """Run the model on all images in evaluation mode, without gradients; the mode it was in is restored.
+
+    Args:
+        images: float32 (N, 1, 28, 28), normalised; moved batch by batch to where the model is.
+        batch_size: images at once; larger is faster until memory runs out.
+    Returns:
+        logits, float32 (N, 10), on the model's device.
+    Taught in notebook 09.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            return torch.cat([model(batch.to(device)) for batch in images.split(batch_size)])
+    finally:
+        model.train(was_training)
+
+
+def evaluate(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 1000) -> Evaluation:
+    """Return the mean loss and the accuracy over all images, each image counting once.
+
+    Args:
+        images: float32 (N, 1, 28, 28), normalised. labels: int64 (N,).
+    Raises:
+        ValueError: there are no images, or images and labels differ in length.
+    Taught in notebook 09.
+    """
+    return measure(predict_logits(model, images, batch_size=batch_size), labels)
+
+
+def measure(logits: Tensor, labels: Tensor) -> Evaluation:
+    """Return the mean loss and the accuracy of predictions already made.
+
+    Args:
+        logits: float32 (N, 10). labels: int64 (N,).
+    Raises:
+        ValueError: there are no images, or logits and labels differ in length.
+    Taught in notebook 09.
+    """
+    if len(logits) != len(labels) or len(labels) == 0:
+        raise ValueError(
+            f"expected one label an image, and at least one image, got {len(labels)} for {len(logits)}"
+        )
+    labels = labels.to(logits.device)
+    num_correct = (logits.argmax(dim=1) == labels).sum().item()
+    return Evaluation(
+        loss=F.cross_entropy(logits, labels).item(),
+        accuracy=num_correct / len(labels),
+        interval=accuracy_interval(num_correct, len(labels)),
+        num_correct=num_correct,
+        num_images=len(labels),
+    )
+
+
+def accuracy_interval(num_correct: int, num_images: int) -> tuple[float, float]:
+    """Return the 95% Wilson score interval of an accuracy, as two shares.
+
+    Another test set of the same kind and size would give an accuracy in about this range.
+
+    Raises:
+        ValueError: the counts are impossible.
+    Taught in notebook 09. Source: Wilson 1927.
+    """
+    if not 0 <= num_correct <= num_images or num_images == 0:
+        raise ValueError(
+            f"expected 0 <= num_correct <= num_images and an image, got {num_correct} of {num_images}"
+        )
+    z = 1.959964  # 95% of a normal distribution lie within this many standard deviations
+    share = num_correct / num_images
+    centre = share + z**2 / (2 * num_images)
+    half_width = z * math.sqrt(share * (1 - share) / num_images + z**2 / (4 * num_images**2))
+    scale = 1 + z**2 / num_images
+    # Rounding could carry the ends a hair beyond what a share can be.
+    return max(0.0, (centre - half_width) / scale), min(1.0, (centre + half_width) / scale)
+
+
+def within(value: float, low: float, high: float, *, percent: bool = True, digits: int = 1) -> str:
+    """Say whether a measured value lies in the range that it was found in before.
+
+    Training gives slightly different numbers on different processors, so the notebooks print a range that was
+    measured over several of them. A value outside is shown as it is.
+
+    Args:
+        value, low, high: shares where percent is true, else any numbers.
+        digits: decimal places to show.
+    Returns:
+        "between 98.0% and 98.9%", or "97.12%, outside the expected 98.0% to 98.9%".
+    """
+    unit, factor = ("%", 100) if percent else ("", 1)
+    ends = [f"{factor * end:.{digits}f}{unit}" for end in (low, high)]
+    if low <= value <= high:
+        return "between {} and {}".format(*ends)
+    return f"{factor * value:.{digits + 1}f}{unit}, outside the expected {ends[0]} to {ends[1]}"
+
+
+def confusion_matrix(labels: Tensor, predictions: Tensor, *, num_classes: int = 10) -> Tensor:
+    """Count how often each true class was read as each class.
+
+    Args:
+        labels, predictions: int64 (N,), 0 to num_classes - 1.
+    Returns:
+        int64 (num_classes, num_classes); row = true class, column = predicted class.
+    Raises:
+        ValueError: the two differ in length, or hold a class that is not there.
+    Taught in notebook 09.
+    """
+    if labels.shape != predictions.shape or labels.ndim != 1:
+        raise ValueError(
+            f"expected labels and predictions of one shape (N,), got {tuple(labels.shape)} and "
+            f"{tuple(predictions.shape)}; logits become predictions with logits.argmax(dim=1)"
+        )
+    both = torch.cat([labels, predictions])
+    if both.is_floating_point() or (len(both) and not (0 <= both.min() and both.max() < num_classes)):
+        raise ValueError(f"expected whole classes from 0 to {num_classes - 1}, got {both.dtype} beyond them")
+    pairs = labels * num_classes + predictions
+    return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def report(confusion: Tensor) -> Report:
+    """Derive precision, recall and F1 from a confusion matrix; where one is undefined (0 / 0) it counts as 0.
+
+    Args:
+        confusion: int64 (C, C); row = true class, column = predicted class.
+    Taught in notebook 09.
+    """
+    confusion = confusion.double()
+    correct, predicted, support = confusion.diag(), confusion.sum(dim=0), confusion.sum(dim=1)
+    precision = correct / predicted.clamp(min=1)
+    recall = correct / support.clamp(min=1)
+    f1 = 2 * correct / (predicted + support).clamp(min=1)
+    return Report(
+        precision=precision,
+        recall=recall,
+        f1=f1,
+        support=support.long(),
+        macro_precision=precision.mean().item(),
+        macro_recall=recall.mean().item(),
+        macro_f1=f1.mean().item(),
+    )

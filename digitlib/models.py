@@ -1,0 +1,120 @@
+"""The networks: one class an architecture, sizes as arguments.
+
+Every network takes normalised images, float32 (N, 1, 28, 28), and returns logits, float32 (N, 10). Probabilities are
+one softmax away: `logits.softmax(dim=1)`. The loss wants the logits themselves, see notebook 06.
+"""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NUM_CLASSES = 10
+IMAGE_SIZE = 28
+
+
+class MLP(nn.Module):
+    """Dense layers with ReLU between them, on the image as one vector of 784 numbers.
+
+    Args:
+        hidden_sizes: units of each hidden layer; three of them make four dense layers.
+    Shapes: images float32 (N, 1, 28, 28) -> logits float32 (N, 10).
+    Raises:
+        ValueError: forward was given images of another shape.
+    Taught in notebook 05.
+    """
+
+    def __init__(self, hidden_sizes: Sequence[int] = (256, 128, 64)):
+        super().__init__()
+        sizes = [IMAGE_SIZE * IMAGE_SIZE, *hidden_sizes, NUM_CLASSES]
+        self.layers = nn.ModuleList(
+            nn.Linear(size_in, size_out) for size_in, size_out in zip(sizes, sizes[1:])
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, float32 (N, 10); softmax(dim=1) makes them probabilities."""
+        check_images(images)
+        x = images.flatten(1)  # (N, 784)
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class CNN(nn.Module):
+    """Two convolutions with max-pooling, then two dense layers; 21,840 parameters at the sizes given.
+
+    Args:
+        num_channels: feature maps of the two convolutions.
+        hidden_size: units of the first dense layer.
+        dropout: share of the second convolution's maps, and of the dense layer's units, that training leaves out.
+    Shapes: images float32 (N, 1, 28, 28) -> logits float32 (N, 10).
+    Raises:
+        ValueError: forward was given images of another shape.
+    Taught in notebook 05. Source: the layout of LeCun et al. 1998, with ReLU and dropout.
+    """
+
+    def __init__(self, num_channels: Sequence[int] = (10, 20), hidden_size: int = 50, dropout: float = 0.5):
+        super().__init__()
+        first, second = num_channels
+        self.conv1 = nn.Conv2d(1, first, kernel_size=5)
+        self.conv2 = nn.Conv2d(first, second, kernel_size=5)
+        self.dropout2d = nn.Dropout2d(dropout)
+        self.fc1 = nn.Linear(second * 4 * 4, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.fc2 = nn.Linear(hidden_size, NUM_CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, float32 (N, 10); softmax(dim=1) makes them probabilities."""
+        check_images(images)
+        x = F.relu(F.max_pool2d(self.conv1(images), 2))  # (N, 10, 12, 12)
+        x = F.relu(F.max_pool2d(self.dropout2d(self.conv2(x)), 2))  # (N, 20, 4, 4)
+        x = x.flatten(1)  # (N, 320)
+        x = self.dropout(F.relu(self.fc1(x)))  # (N, 50)
+        return self.fc2(x)
+
+
+class RNN(nn.Module):
+    """One simple recurrent layer that reads the image row by row, and a linear output after the last row.
+
+    Args:
+        hidden_size: units of the recurrent layer.
+    Shapes: images float32 (N, 1, 28, 28), read as 28 timesteps of 28 numbers -> logits float32 (N, 10).
+    Raises:
+        ValueError: forward was given images of another shape.
+    Taught in notebook 05. Source: Elman 1990; the orthogonal start follows Saxe et al. 2014.
+    """
+
+    def __init__(self, hidden_size: int = 128):
+        super().__init__()
+        self.rnn = nn.RNN(IMAGE_SIZE, hidden_size, batch_first=True)
+        # An orthogonal matrix keeps lengths, so that the first rows are not forgotten before the last one is read.
+        nn.init.orthogonal_(self.rnn.weight_hh_l0)
+        self.fc = nn.Linear(hidden_size, NUM_CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, float32 (N, 10); softmax(dim=1) makes them probabilities."""
+        check_images(images)
+        rows = images.squeeze(1)  # (N, 28 timesteps, 28 pixels)
+        outputs, _ = self.rnn(rows)  # (N, 28, hidden_size)
+        return self.fc(outputs[:, -1])
+
+
+MODELS = {"mlp": MLP, "cnn": CNN, "rnn": RNN}
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return how many numbers training can change. Taught in notebook 05."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def check_images(images: Tensor) -> None:
+    """Raise a ValueError that names the shape and the dtype expected, unless images is a float (N, 1, 28, 28)."""
+    expected = (1, IMAGE_SIZE, IMAGE_SIZE)
+    if images.ndim == 4 and images.shape[1:] == expected and images.is_floating_point():
+        return
+    advice = {2: "add the axes with image[None, None]", 3: "add the channel axis with images[:, None]"}
+    next_step = advice.get(images.ndim, "normalise(images) makes them from uint8 images of shape (N, 28, 28)")
+    raise ValueError(
+        f"expected float images of shape (N, 1, {IMAGE_SIZE}, {IMAGE_SIZE}), got {images.dtype} of shape "
+        f"{tuple(images.shape)}; {next_step}"
+    )

@@ -1,0 +1,164 @@
+"""The training loop: one epoch, several epochs, and the record that they leave.
+
+The loop is the one that notebook 07 writes in the open.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from digitlib.evaluation import Evaluation, evaluate
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch: the loss at each step, and mean loss and accuracy an image, measured on the way."""
+
+    step_loss: list[float]
+    loss: float
+    accuracy: float
+
+
+@dataclass
+class History:
+    """What a training run leaves behind. Two runs of one seed leave equal histories.
+
+    Attributes:
+        train_loss, train_accuracy: one number an epoch, measured on the way, while the weights change.
+        validation_loss, validation_accuracy: one number an epoch, measured after it.
+        step_loss: one number a step (a batch).
+        interrupted: whether the run was stopped before its last epoch.
+    Losses are in nats, accuracies are shares from 0 to 1.
+    """
+
+    train_loss: list[float] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    step_loss: list[float] = field(default_factory=list)
+    interrupted: bool = False
+
+    def __len__(self) -> int:
+        """Return the number of finished epochs."""
+        return len(self.train_loss)
+
+    def record(self, epoch: EpochRecord, validation: Evaluation) -> None:
+        """Append what one epoch brought."""
+        self.train_loss.append(epoch.loss)
+        self.train_accuracy.append(epoch.accuracy)
+        self.validation_loss.append(validation.loss)
+        self.validation_accuracy.append(validation.accuracy)
+        self.step_loss += epoch.step_loss
+
+    def as_table(self) -> dict[str, list[float]]:
+        """Return the columns epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy.
+
+        `pandas.DataFrame(history.as_table())` makes a table of one row an epoch.
+        """
+        return {
+            "epoch": list(range(1, len(self) + 1)),
+            "train_loss": self.train_loss,
+            "train_accuracy": self.train_accuracy,
+            "validation_loss": self.validation_loss,
+            "validation_accuracy": self.validation_accuracy,
+        }
+
+
+def train_one_epoch(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    *,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    clip_norm: float | None = None,
+) -> EpochRecord:
+    """Take one step for each batch.
+
+    Args:
+        model: returns logits (B, 10).
+        batches: yields images (B, 1, 28, 28) and labels (B,), on the model's device.
+        optimizer: over the model's parameters.
+        schedule: changes the learning rate after each step.
+        clip_norm: gradients whose norm is larger are scaled down to it.
+    Raises:
+        ValueError: batches yields nothing.
+    Taught in notebook 07.
+    """
+    model.train()
+    step_loss, total_loss, num_correct, num_seen = [], 0.0, 0, 0
+    for images, labels in batches:
+        logits = model(images)
+        loss = F.cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+        if schedule is not None:
+            schedule.step()
+        step_loss.append(loss.item())
+        total_loss += loss.item() * len(labels)  # the last batch may be smaller, so weigh each by its length
+        num_correct += (logits.argmax(dim=1) == labels).sum().item()
+        num_seen += len(labels)
+    if num_seen == 0:
+        raise ValueError(
+            "expected at least one batch, got none; a generator of batches serves one epoch only"
+        )
+    return EpochRecord(step_loss, total_loss / num_seen, num_correct / num_seen)
+
+
+def fit(
+    model: nn.Module,
+    train_batches: Callable[[], Iterable[tuple[Tensor, Tensor]]],
+    validation: tuple[Tensor, Tensor],
+    *,
+    optimizer: torch.optim.Optimizer,
+    num_epochs: int,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    clip_norm: float | None = None,
+    progress: bool | None = None,
+) -> History:
+    """Train for several epochs and validate after each.
+
+    Ctrl-C (KeyboardInterrupt) ends the training early: the model keeps what it has learnt, and the History of the
+    finished epochs is returned with `interrupted` set.
+
+    Args:
+        train_batches: a function that returns the batches of one epoch; called once an epoch. For example
+            `lambda: batches(images, labels, 100, generator)`, or `lambda: loader` for a DataLoader.
+        validation: images (N, 1, 28, 28) and labels (N,).
+        num_epochs: at least 1.
+        schedule, clip_norm: see `train_one_epoch`.
+        progress: show a bar on stderr; by default only where stderr is a terminal, so never in a notebook's output.
+    Raises:
+        ValueError: num_epochs is less than 1, or train_batches is no function.
+    Taught in notebook 07.
+    """
+    if num_epochs < 1:
+        raise ValueError(f"expected at least one epoch, got num_epochs={num_epochs}")
+    if not callable(train_batches):
+        raise ValueError(
+            f"expected train_batches to be a function that returns one epoch of batches, got "
+            f"{type(train_batches).__name__}; write lambda: batches(images, labels, batch_size, generator)"
+        )
+    if progress is None:
+        progress = sys.stderr.isatty()
+    history = History()
+    try:
+        with tqdm(total=num_epochs, unit="epoch", disable=not progress) as bar:
+            for _ in range(num_epochs):
+                epoch = train_one_epoch(
+                    model, train_batches(), optimizer, schedule=schedule, clip_norm=clip_norm
+                )
+                measured = evaluate(model, *validation)
+                history.record(epoch, measured)
+                bar.set_postfix_str(f"loss {epoch.loss:.4f}, validation accuracy {measured.accuracy:.2%}")
+                bar.update()
+    except KeyboardInterrupt:
+        history.interrupted = True
+    return history
