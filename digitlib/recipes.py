@@ -1,0 +1,204 @@
+"""The named experiments: a model, an optimizer, a schedule and a seed, written down once.
+
+The command line, the notebooks, the benchmark and the tests all take them from here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from digitlib.data import augment, batches, load_part
+from digitlib.models import MODELS
+from digitlib.training import History, fit
+
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("one-cycle", "constant")
+# Where a recipe changes to the other optimizer without a learning rate of its own: (learning rate, momentum).
+OPTIMIZER_DEFAULTS = {"adam": (2e-3, 0.0), "sgd": (0.05, 0.9)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment, whole: the same recipe on the same machine trains the same network.
+
+    Attributes:
+        name: what the command line calls it, and what its checkpoint is named after.
+        title: one line for people.
+        model: a key of `digitlib.models.MODELS`; model_options: the arguments of its class.
+        optimizer: "adam" or "sgd"; momentum is for "sgd".
+        learning_rate: the highest one where the schedule is "one-cycle" (a rise, then a long fall).
+        clip_norm: gradients longer than this are scaled down to it; None leaves them.
+        augment: turn, shift and scale each image a little, anew each epoch.
+        seed: decides the first weights, the order of the images, dropout and augmentation.
+    Raises:
+        ValueError: a setting is none that training knows.
+    Taught in notebook 10.
+    """
+
+    name: str
+    title: str
+    model: str
+    model_options: dict = field(default_factory=dict)
+    optimizer: str = "adam"
+    learning_rate: float = 2e-3
+    momentum: float = 0.0
+    batch_size: int = 256
+    num_epochs: int = 5
+    schedule: str = "one-cycle"
+    clip_norm: float | None = None
+    augment: bool = False
+    seed: int = 0
+
+    def __post_init__(self):
+        """Refuse settings that training would not understand, or would fail on much later."""
+        for setting, known in (("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, setting) not in known:
+                raise ValueError(
+                    f"expected {setting} to be one of {', '.join(known)}, got {getattr(self, setting)!r}"
+                )
+        for setting in ("batch_size", "num_epochs"):
+            value = getattr(self, setting)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"expected {setting} to be a whole number of at least 1, got {value!r}")
+        for setting, limit in (("learning_rate", 100), ("clip_norm", 1e6)):
+            value = getattr(self, setting)
+            if value is not None and not 0 < value <= limit:
+                raise ValueError(f"expected {setting} above 0 and at most {limit}, got {value!r}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"expected momentum from 0 to below 1, got {self.momentum!r}")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise ValueError(f"expected seed to be a whole number of at least 0, got {self.seed!r}")
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="mlp",
+            title="four dense layers",
+            model="mlp",
+            model_options={"hidden_sizes": [256, 128, 64]},
+            learning_rate=4e-3,
+            num_epochs=8,
+        ),
+        Recipe(
+            name="cnn",
+            title="two convolutions, 10 and 20 channels",
+            model="cnn",
+            model_options={"dropout": 0.25},
+            learning_rate=5e-3,
+            batch_size=128,
+            num_epochs=6,
+        ),
+        Recipe(
+            name="rnn",
+            title="a simple recurrent layer that reads row by row",
+            model="rnn",
+            optimizer="sgd",
+            learning_rate=0.2,
+            batch_size=128,
+            num_epochs=10,
+            clip_norm=1.0,
+        ),
+    )
+}
+
+
+def find(name: str) -> Recipe:
+    """Return the recipe of that name.
+
+    Raises:
+        ValueError: there is none; the message lists those that there are.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"expected a recipe among {', '.join(RECIPES)}, got {name!r}")
+    return RECIPES[name]
+
+
+def change(recipe: Recipe, **settings) -> Recipe:
+    """Return the recipe with other settings; those that are None stay as they are.
+
+    Another optimizer brings its own learning rate and momentum, unless they are given: one that suits Adam
+    leaves SGD standing still.
+
+    Raises:
+        ValueError: a setting is none that training knows.
+    """
+    settings = {name: value for name, value in settings.items() if value is not None}
+    optimizer = settings.get("optimizer", recipe.optimizer)
+    if optimizer != recipe.optimizer and optimizer in OPTIMIZER_DEFAULTS:
+        learning_rate, momentum = OPTIMIZER_DEFAULTS[optimizer]
+        settings = {"learning_rate": learning_rate, "momentum": momentum, **settings}
+    return replace(recipe, **settings)
+
+
+def build_model(recipe: Recipe) -> nn.Module:
+    """Return the recipe's network, untrained; its first weights come from torch's global random numbers."""
+    return MODELS[recipe.model](**recipe.model_options)
+
+
+def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer over the model's parameters. Taught in notebook 06."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), recipe.learning_rate, momentum=recipe.momentum)
+    return torch.optim.Adam(model.parameters(), recipe.learning_rate)
+
+
+def build_schedule(
+    recipe: Recipe, optimizer: torch.optim.Optimizer, *, num_steps: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    """Return the learning rate's course over num_steps steps, or None where it stays as it is.
+
+    Source: Smith and Topin 2018, "Super-convergence". Taught in notebook 10.
+    """
+    if recipe.schedule == "constant":
+        return None
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=num_steps, cycle_momentum=False
+    )
+
+
+def train(
+    recipe: Recipe, *, device: str | torch.device = "cpu", progress: bool | None = None
+) -> tuple[nn.Module, History]:
+    """Train the recipe's network from scratch on the training part, validating on the validation part.
+
+    The test part is never opened here. torch's global random numbers are as they were, afterwards.
+
+    Args:
+        device: where to train: "cpu", "cuda" or "mps".
+        progress: see `digitlib.training.fit`.
+    Returns:
+        The trained model, on the device, and its History.
+    """
+    train_images, train_labels = (tensor.to(device) for tensor in load_part("train"))
+    validation = load_part("validation")
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        # Convolutions on CPUs run faster with the channels last in memory; dense layers do not care.
+        model = build_model(recipe).to(device, memory_format=torch.channels_last)
+        optimizer = build_optimizer(recipe, model)
+        num_steps = -(-len(train_images) // recipe.batch_size) * recipe.num_epochs
+        history = fit(
+            model,
+            partial(
+                _epoch_batches, recipe, train_images, train_labels, torch.Generator().manual_seed(recipe.seed)
+            ),
+            validation,
+            optimizer=optimizer,
+            num_epochs=recipe.num_epochs,
+            schedule=build_schedule(recipe, optimizer, num_steps=num_steps),
+            clip_norm=recipe.clip_norm,
+            progress=progress,
+        )
+    return model.to(memory_format=torch.contiguous_format), history
+
+
+def _epoch_batches(
+    recipe: Recipe, images: Tensor, labels: Tensor, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for batch_images, batch_labels in batches(images, labels, recipe.batch_size, generator):
+        yield (augment(batch_images, generator) if recipe.augment else batch_images), batch_labels
