@@ -1,0 +1,98 @@
+"""The networks: shapes, parameter counts by formula, gradients everywhere, and an RNN by hand."""
+
+import pytest
+import torch
+
+from digitlib.models import CNN, MLP, MODELS, RNN, count_parameters
+
+
+@pytest.fixture
+def images():
+    return torch.randn(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_returns_ten_logits_an_image_and_no_probabilities(name, images):
+    logits = MODELS[name]()(images)
+    assert logits.shape == (5, 10)
+    assert logits.dtype == torch.float32
+    assert (logits < 0).any()
+    assert not torch.allclose(logits.exp().sum(dim=1), torch.ones(5)), "log-probabilities are not logits"
+
+
+def test_parameter_counts_match_the_formulas():
+    dense = [(784, 256), (256, 128), (128, 64), (64, 10)]
+    assert count_parameters(MLP()) == sum(size_in * size_out + size_out for size_in, size_out in dense)
+    assert count_parameters(CNN()) == (25 * 1 * 10 + 10) + (25 * 10 * 20 + 20) + (320 * 50 + 50) + (
+        50 * 10 + 10
+    )
+    assert count_parameters(CNN()) == 21_840
+    assert count_parameters(RNN()) == 128 * 28 + 128 * 128 + 2 * 128 + 128 * 10 + 10
+
+
+def test_sizes_are_arguments(images):
+    assert len(MLP(hidden_sizes=(30,)).layers) == 2
+    assert CNN(num_channels=(3, 7), hidden_size=9)(images).shape == (5, 10)
+    assert RNN(hidden_size=11)(images).shape == (5, 10)
+
+
+def test_count_parameters_leaves_frozen_ones_out():
+    model = MLP(hidden_sizes=())
+    model.layers[0].bias.requires_grad_(False)
+    assert count_parameters(model) == 7_840
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_parameter_gets_a_gradient(name, images):
+    torch.manual_seed(0)
+    model = MODELS[name]()
+    model(images).square().sum().backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+
+
+def test_cnn_drops_out_in_training_mode_only(images):
+    torch.manual_seed(0)
+    model = CNN()
+    assert not torch.equal(model(images), model(images))
+    model.eval()
+    assert torch.equal(model(images), model(images))
+
+
+def test_rnn_equals_a_loop_over_rows(images):
+    model = RNN(hidden_size=16)
+    w_in, w_hidden = model.rnn.weight_ih_l0, model.rnn.weight_hh_l0
+    bias = model.rnn.bias_ih_l0 + model.rnn.bias_hh_l0
+    state = torch.zeros(5, 16)
+    for row in range(28):
+        state = torch.tanh(images[:, 0, row] @ w_in.T + state @ w_hidden.T + bias)
+    torch.testing.assert_close(model(images), model.fc(state))
+
+
+def test_rnn_starts_with_an_orthogonal_recurrent_matrix():
+    weight = RNN(hidden_size=20).rnn.weight_hh_l0
+    torch.testing.assert_close(weight @ weight.T, torch.eye(20), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "shape, advice",
+    [
+        ((28, 28), "image[None, None]"),
+        ((4, 28, 28), "images[:, None]"),
+        ((4, 3, 28, 28), "normalise(images)"),
+        ((4, 1, 32, 32), "normalise(images)"),
+        ((4, 784), "image[None, None]"),
+    ],
+)
+def test_wrong_shapes_are_named_with_the_next_step(name, shape, advice):
+    with pytest.raises(ValueError) as error:
+        MODELS[name]()(torch.zeros(shape))
+    assert "(N, 1, 28, 28)" in str(error.value)
+    assert str(shape) in str(error.value)
+    assert advice in str(error.value)
+
+
+def test_uint8_images_are_sent_to_normalise():
+    with pytest.raises(ValueError, match="torch.uint8.*normalise"):
+        MLP()(torch.zeros(2, 1, 28, 28, dtype=torch.uint8))

@@ -1,0 +1,171 @@
+"""The named experiments: settings checked early, one seed one history, the test part left alone."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, asdict
+
+import pytest
+import torch
+
+from digitlib import data, recipes
+from digitlib.models import MODELS, count_parameters
+from digitlib.recipes import (
+    RECIPES,
+    Recipe,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    change,
+    find,
+    train,
+)
+
+SMALL = Recipe(name="small", title="a test", model="cnn", num_epochs=2, batch_size=100)
+
+RUN_AND_PRINT = """
+import json
+import os
+from dataclasses import asdict
+from digitlib import data, recipes
+load_part = data.load_part
+recipes.load_part = lambda part: tuple(tensor[:1500] for tensor in load_part(part))
+_, history = recipes.train(recipes.Recipe(**{settings}), progress=False)
+print(json.dumps(asdict(history)))
+"""
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    """Let recipes train on 1,500 images, and note which parts they ask for."""
+    parts = []
+
+    def load_few(part):
+        parts.append(part)
+        return tuple(tensor[:1500] for tensor in data.load_part(part))
+
+    monkeypatch.setattr(recipes, "load_part", load_few)
+    return parts
+
+
+def test_every_recipe_builds():
+    for name, recipe in RECIPES.items():
+        assert recipe.name == name
+        assert find(name) is recipe
+        model = build_model(recipe)
+        assert isinstance(model, MODELS[recipe.model])
+        assert json.loads(json.dumps(asdict(recipe))) == asdict(recipe), "settings survive a file"
+        optimizer = build_optimizer(recipe, model)
+        num_optimized = sum(
+            parameter.numel() for group in optimizer.param_groups for parameter in group["params"]
+        )
+        assert num_optimized == count_parameters(model)
+
+
+def test_the_earlier_systems_are_there():
+    assert {"mlp", "cnn", "rnn"} <= RECIPES.keys()
+    assert RECIPES["rnn"].optimizer == "sgd"
+    assert RECIPES["cnn"].optimizer == "adam"
+    assert count_parameters(build_model(RECIPES["cnn"])) == 21_840
+    assert len(build_model(RECIPES["mlp"]).layers) == 4
+
+
+def test_recipes_cannot_be_changed_in_place():
+    with pytest.raises(FrozenInstanceError):
+        RECIPES["cnn"].seed = 1
+
+
+@pytest.mark.parametrize(
+    "recipe", [SMALL, change(SMALL, augment=True), change(SMALL, model="rnn", optimizer="sgd")]
+)
+def test_the_same_seed_gives_the_identical_history_in_one_process_and_in_two(recipe, few_images):
+    first_model, first = train(recipe)
+    second_model, second = train(recipe)
+    assert first == second
+    for a, b in zip(first_model.parameters(), second_model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    other = subprocess.run(
+        [sys.executable, "-c", RUN_AND_PRINT.format(settings=repr(asdict(recipe)))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
+    assert json.loads(other.stdout) == asdict(first)
+
+
+def test_another_seed_gives_another_history(few_images):
+    assert train(SMALL)[1] != train(change(SMALL, seed=5))[1]
+
+
+def test_training_opens_no_test_image(few_images):
+    train(SMALL)
+    assert sorted(set(few_images)) == ["train", "validation"]
+
+
+def test_training_leaves_the_global_random_numbers_as_they_were(few_images):
+    torch.manual_seed(99)
+    expected = torch.rand(3)
+    torch.manual_seed(99)
+    train(SMALL)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_augmentation_changes_what_the_network_sees_but_not_the_data(few_images):
+    images = data.load_part("train")[0][:1500].clone()
+    plain, augmented = train(SMALL)[1], train(change(SMALL, augment=True))[1]
+    assert plain.step_loss != augmented.step_loss
+    assert torch.equal(data.load_part("train")[0][:1500], images)
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls():
+    recipe = change(SMALL, learning_rate=0.01)
+    optimizer = build_optimizer(recipe, build_model(recipe))
+    schedule = build_schedule(recipe, optimizer, num_steps=100)
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert max(rates) == pytest.approx(0.01, rel=1e-3)
+    assert 20 <= rates.index(max(rates)) <= 40
+    assert rates[0] < 0.001 and rates[-1] < 0.0001
+    assert build_schedule(change(SMALL, schedule="constant"), optimizer, num_steps=100) is None
+
+
+def test_another_optimizer_brings_its_own_learning_rate():
+    sgd = change(RECIPES["cnn"], optimizer="sgd")
+    assert (sgd.learning_rate, sgd.momentum) == recipes.OPTIMIZER_DEFAULTS["sgd"]
+    assert change(RECIPES["cnn"], optimizer="sgd", learning_rate=0.3).learning_rate == 0.3
+    assert change(RECIPES["cnn"], optimizer="adam") == RECIPES["cnn"]
+    assert change(RECIPES["cnn"], seed=None, num_epochs=None) == RECIPES["cnn"]
+    assert change(RECIPES["cnn"], augment=False, seed=0) == RECIPES["cnn"]
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"model": "transformer"}, "mlp, cnn, rnn"),
+        ({"optimizer": "lion"}, "adam, sgd"),
+        ({"schedule": "step"}, "one-cycle"),
+        ({"num_epochs": 0}, "num_epochs"),
+        ({"num_epochs": 1.5}, "num_epochs"),
+        ({"batch_size": -1}, "batch_size"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"learning_rate": float("inf")}, "learning_rate"),
+        ({"clip_norm": -1.0}, "clip_norm"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**70}, "seed"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_once(settings, words):
+    with pytest.raises(ValueError, match=words):
+        change(SMALL, **settings)
+
+
+def test_an_unknown_recipe_lists_those_that_there_are():
+    with pytest.raises(ValueError, match="mlp, cnn, rnn.*'resnet'"):
+        find("resnet")
