@@ -1,0 +1,100 @@
+# Reading Handwritten Digits: every task of the project. `make` alone lists them.
+# Works with GNU make 3.81 or later; Windows users find their commands in README.md.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/installed-in
+BOOK   := _build/html/index.html
+
+# Threads that spin while they wait make a busy machine many times slower; this has them sleep instead.
+# It must be set before torch is imported, so it is set here for everything.
+export OMP_WAIT_POLICY := PASSIVE
+
+# PyTorch's build. `make book TORCH_BACKEND=cpu` takes the small CPU-only one; .venv remembers the choice.
+ifndef TORCH_BACKEND
+TORCH_BACKEND := $(shell cat $(VENV)/torch-backend 2>/dev/null)
+endif
+
+# The stamp holds the folder that .venv was installed in. A .venv that was never finished, that was moved with its
+# folder, or whose Python has gone is installed anew; any other only where the stamp is older than the lock.
+ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+.PHONY: help book test lab lint format notebooks results bench lock clean distclean
+
+help: ## list these targets
+	@echo "Reading Handwritten Digits: a first course in deep learning"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Start with: make book"
+
+book: $(BOOK) ## build the book from the executed notebooks
+	@echo "The book is ready. Open it in a browser: $(CURDIR)/$(BOOK)"
+
+test: lint ## check the code, run the unit tests, re-run and compare every notebook
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval notebooks
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_imports.ipynb
+
+lint: $(STAMP) ## check the style of code and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## mend the style of code and notebooks, where that can be done automatically
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: $(STAMP) ## re-execute the notebooks in place (one of them: make notebooks NB=07)
+	$(BIN)/python tools/notebooks.py $(NB)
+
+results: $(STAMP) ## train every recipe from scratch and store the results page (two minutes)
+	$(BIN)/python tools/notebooks.py book/results.ipynb
+	$(BIN)/python tools/results.py
+
+bench: $(STAMP) ## time an epoch of each recipe, and of the data path alone
+	$(BIN)/python tools/bench.py
+
+lock: $(STAMP) ## resolve requirements.lock from pyproject.toml (newest versions: make lock UPGRADE=--upgrade)
+	$(BIN)/uv pip compile pyproject.toml --extra book --extra test --universal --python-version 3.11 \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE) \
+	    --quiet --output-file requirements.lock
+
+clean: ## remove the built book and the caches
+	rm -rf _build .pytest_cache .ruff_cache
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print | xargs rm -rf
+
+distclean: clean ## remove everything that is not in the repository, .venv included
+	rm -rf $(VENV) *.egg-info checkpoints
+	find data/MNIST/raw -type f ! -name '*.gz' -exec rm -f {} +
+
+# The stamp is written last, so that an interrupted installation is taken up again.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: expected Python 3.11 or later, got: $$($(PYTHON) --version 2>&1 | head -n 1)"; \
+	    echo "      Install one, or name yours: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "make: $(PYTHON) lacks the modules venv and ensurepip, which make .venv."; \
+	    echo "      On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV): one to ten minutes, most of it PyTorch's download."
+	@test "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" && $(BIN)/python -c '' || $(PYTHON) -m venv --clear $(VENV)
+	@rm -f $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+ifeq ($(TORCH_BACKEND),)
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r requirements.lock
+else
+	@echo "$(TORCH_BACKEND)" > $(VENV)/torch-backend
+	grep -v -E '^(nvidia-|cuda-|triton)' requirements.lock > $(VENV)/requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --torch-backend $(TORCH_BACKEND) -r $(VENV)/requirements.lock
+endif
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@echo "$(CURDIR)" > $(STAMP)
+
+# Built from nothing each time, which takes seconds: a page kept from an earlier build could hide its warning.
+$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/* notebooks/*.ipynb)
+	rm -rf _build
+	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -f $(BOOK); exit 1; }
