@@ -1,0 +1,243 @@
+"""Execute notebooks in place, top to bottom on a fresh kernel, and store them in one normal form.
+
+Examples:
+    python tools/notebooks.py                      the eleven notebooks
+    python tools/notebooks.py 07 09                some of them, by number
+    python tools/notebooks.py book/results.ipynb   any other, by its path
+    python tools/notebooks.py --check              execute and write nothing; report what is not in the normal form
+
+The normal form makes two runs on one machine byte for byte the same, so that a difference in git is a difference in
+content: execution counts from 1, no timings, neighbouring prints merged, compact pictures, sorted keys. The hash of
+every picture goes into its cell's metadata, where tests/test_notebooks.py finds a picture that was swapped or lost.
+"""
+
+import argparse
+import base64
+import copy
+import hashlib
+import io
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
+from PIL import Image
+from traitlets import default
+
+ROOT = Path(__file__).resolve().parents[1]
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE_INFO = {
+    "file_extension": ".py",
+    "name": "python",
+    "pygments_lexer": "ipython3",
+}  # without the patch version
+NOTEBOOK_METADATA = ("digitlib", "kernelspec", "language_info", "mystnb", "widgets")
+CELL_METADATA = ("digitlib", "jupyter", "mystnb", "tags")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the tool; return its exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 07, or a path")
+    parser.add_argument(
+        "--check", action="store_true", help="report what is not in the normal form, write nothing"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        paths = find(options.notebooks)
+        for path in paths:
+            if options.check:
+                expect_normal_form(path)
+            else:
+                run(path)
+    except NotebookError as error:
+        print(f"tools/notebooks.py: {error}", file=sys.stderr)
+        return 1
+    if options.check:
+        print(f"{len(paths)} notebooks in the normal form")
+    return 0
+
+
+class NotebookError(RuntimeError):
+    """A notebook that is not there, fails, or is not in the normal form; the message says which and where."""
+
+
+def find(names: list[str]) -> list[Path]:
+    """Return the paths of the notebooks with these numbers or paths; of all in notebooks/ where none is named."""
+    if not names:
+        return sorted((ROOT / "notebooks").glob("*.ipynb"))
+    found = []
+    for name in names:
+        paths = (
+            sorted((ROOT / "notebooks").glob(f"{name.zfill(2)}_*.ipynb")) if name.isdigit() else [Path(name)]
+        )
+        if not (paths and paths[0].is_file()):
+            raise NotebookError(f"expected a notebook's number (such as 07) or path, got {name!r}")
+        found += paths
+    return found
+
+
+def run(path: Path) -> None:
+    """Execute one notebook and store it; a notebook that fails is left as it was.
+
+    Raises:
+        NotebookError: a cell raises an exception, or the kernel dies.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    started = time.perf_counter()
+    execute(notebook, path)
+    text = as_text(normalise(notebook))
+    changed = text != path.read_text(encoding="utf-8")
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(unfinished, path)  # at once: an interruption leaves the old notebook or the new one
+    print(
+        f"{name_of(path)}: {time.perf_counter() - started:.1f} s, {'changed' if changed else 'as before'}",
+        flush=True,
+    )
+
+
+def execute(notebook: NotebookNode, path: Path) -> None:
+    """Run every cell on a fresh kernel of this Python, in the notebook's own folder, as nbval does."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    client = NotebookClient(
+        notebook,
+        kernel_name=CURRENT_ENV_KERNEL_NAME,  # "python3" might be another Python's, where the machine has several
+        kernel_manager_class=KernelManager,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        timeout=None,
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        raise NotebookError(f"{where(notebook, path)} failed with {reason}. Nothing was written.") from error
+    except DeadKernelError as error:
+        raise NotebookError(f"{where(notebook, path)} ended the kernel. Nothing was written.") from error
+
+
+class KernelManager(AsyncKernelManager):
+    """Starts kernels of this Python, as `pytest --nbval-current-env` does."""
+
+    @default("kernel_spec_manager")
+    def _find_this_python(self):
+        return NbvalKernelspecManager(parent=self)
+
+
+def where(notebook: NotebookNode, path: Path) -> str:
+    """Name the cell that execution stopped at: the last one that has begun."""
+    begun = [
+        cell for cell in notebook.cells if cell.cell_type == "code" and (cell.execution_count or cell.outputs)
+    ]
+    if not begun:
+        return f"{name_of(path)}, its first code cell,"
+    return f"{name_of(path)}, cell {begun[-1].get('id')} (In [{begun[-1].execution_count}]),"
+
+
+def name_of(path: Path) -> str:
+    """Return the path as seen from the repository's root, where it lies below it."""
+    path = path.resolve()
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def normalise(notebook: NotebookNode) -> NotebookNode:
+    """Return a copy of a notebook in the normal form that this module describes."""
+    notebook = copy.deepcopy(notebook)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first format in which cells have ids
+    notebook.metadata = _only(notebook.metadata, NOTEBOOK_METADATA)
+    notebook.metadata.kernelspec = NotebookNode(KERNELSPEC)
+    notebook.metadata.language_info = NotebookNode(LANGUAGE_INFO)
+    count = 0
+    for cell in notebook.cells:
+        cell.metadata = _only(cell.metadata, CELL_METADATA)
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = _merge_streams(cell.outputs)
+        count += bool(cell.source.strip())  # Jupyter does not count an empty cell
+        cell.execution_count = count if cell.source.strip() else None
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = cell.execution_count
+            if "image/png" in output.get("data", {}):
+                png = compact_png(base64.b64decode(output.data["image/png"]))
+                output.data["image/png"] = base64.b64encode(png).decode("ascii")
+        _record_pictures(cell)
+    return notebook
+
+
+def pictures(cell: NotebookNode) -> list[bytes]:
+    """Return the PNG files among a code cell's outputs, in order."""
+    data = [output.get("data", {}) for output in cell.get("outputs", [])]
+    return [base64.b64decode(entry["image/png"]) for entry in data if "image/png" in entry]
+
+
+def picture_hashes(cell: NotebookNode) -> list[str]:
+    """Return the SHA-256 of each picture among a code cell's outputs."""
+    return [hashlib.sha256(png).hexdigest() for png in pictures(cell)]
+
+
+def compact_png(png: bytes) -> bytes:
+    """Return the same pixels in fewer bytes, where that can be had; the same bytes every time."""
+    with Image.open(io.BytesIO(png)) as picture:
+        if picture.mode == "RGBA" and picture.getextrema()[3] == (255, 255):
+            picture = picture.convert("RGB")  # nothing shows through
+        smaller = io.BytesIO()
+        picture.save(smaller, "PNG", optimize=True)
+    return min(png, smaller.getvalue(), key=len)
+
+
+def as_text(notebook: NotebookNode) -> str:
+    """Return the text of a notebook's file: sorted keys, an indent of 1, a newline at the end."""
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def expect_normal_form(path: Path) -> None:
+    """Raise NotebookError where a stored notebook is not in the normal form."""
+    if path.read_text(encoding="utf-8") != as_text(normalise(nbformat.read(path, as_version=4))):
+        raise NotebookError(
+            f"{name_of(path)} is not in the normal form; run: python tools/notebooks.py {path}"
+        )
+
+
+def _only(metadata: NotebookNode, keys: tuple[str, ...]) -> NotebookNode:
+    return NotebookNode({key: metadata[key] for key in keys if key in metadata})
+
+
+def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join neighbouring prints: where the kernel cuts them is a matter of chance."""
+    merged = []
+    for output in outputs:
+        last = merged[-1] if merged else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def _record_pictures(cell: NotebookNode) -> None:
+    """Write the hashes of a cell's pictures into its metadata, or nothing where it has none."""
+    own = NotebookNode(cell.metadata.get("digitlib", {}))
+    own.pop("pictures", None)
+    if hashes := picture_hashes(cell):
+        own.pictures = hashes
+    if own:
+        cell.metadata.digitlib = own
+    else:
+        cell.metadata.pop("digitlib", None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
