@@ -1,0 +1,466 @@
+"""Pictures of digits, curves and mistakes: arrays or tensors in, Axes out.
+
+Each function is named after the picture it draws. It draws on the Axes given as `ax`, or on a new figure, and
+returns the Axes, so that a notebook can add to it before `plt.show()`. Nothing is told by colour alone.
+The look is applied inside each function and does not outlast it; `with style():` lends it to other figures.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart, without the yellow, pale on white.
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+INK, GREY, PALE, PAPER = "#222222", "#6b6b6b", "#dddddd", "#fdfdfd"
+MARKERS, LINE_STYLES, HATCHES = "os^Dv", ("-", "--", "-.", ":"), ("", "///", "...", "xxx")
+WIDTH = 5.2  # inches: 520 pixels at the default 100 dpi, so that text of 10 points can be read on a phone
+MOST_IMAGES, MOST_VALUES = 100, 12  # images that can be told apart; rows of pixels that numbers fit into
+STYLE = {
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 11,
+    "axes.titlesize": 11,
+    "text.color": INK,
+    "font.family": "DejaVu Sans",  # comes with Matplotlib, and has the cross
+    "font.size": 10,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",  # the pixels as they are; smoothed ones make files twice as large
+}
+
+
+def style():
+    """A context in which new figures look like this module's: `with style(): fig, ax = plt.subplots()`."""
+    return plt.rc_context(STYLE)
+
+
+@style()
+def gallery(images, labels=None, predictions=None, *, titles=None, num_columns=8) -> np.ndarray:
+    """A grid of images, each with its digit; wrongly read ones have a frame, a cross and both digits.
+
+    Args:
+        images: uint8 or float (N, H, W) or (N, 1, H, W), at most 100; high is bright, on one scale for all.
+        labels, predictions: int (N,), the true digits and those that a model read.
+        titles: N short texts to stand above the digits.
+        num_columns: images in a row.
+    Returns:
+        Array of Axes, (rows, columns); cells without an image are blank.
+    Raises:
+        ValueError: images have another shape or are too many; labels, predictions or titles are not N.
+    Taught in notebook 04.
+    """
+    images = _images(images, "images")
+    blank = [""] * len(images)
+    titles = blank if titles is None else titles
+    wrong = np.full(len(images), False)
+    read, true = blank, blank
+    if predictions is not None:
+        predictions = _digits(predictions, "predictions", len(images))
+        read = [f"read {digit}" for digit in predictions]
+    if labels is not None:
+        labels = _digits(labels, "labels", len(images))
+        true = [str(digit) for digit in labels]
+    if labels is not None and predictions is not None:
+        wrong = labels != predictions
+        true = [f"is {labels[i]} ✗" if wrong[i] else "" for i in range(len(images))]
+    axes = _grid(images, [titles, read, true], num_columns)
+    for ax in axes.flat[: len(images)][wrong]:
+        ax.set_axis_on()
+        ax.spines[:].set(color=VERMILION, linewidth=3)
+    return axes
+
+
+@style()
+def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.ndarray:
+    """A grid of channels, filters or mean images on one scale, with its colour bar.
+
+    Maps of both signs go from brown (negative) over white (zero) to violet; others from black to white.
+
+    Args:
+        maps: (C, H, W), what one image became in C channels; or (C, 1, H, W), a layer's filters; at most 100.
+        titles: C short texts; without them the channels are numbered from 0.
+        num_columns: maps in a row.
+        value: what the colours mean, written beside the colour bar.
+    Returns:
+        Array of Axes, (rows, columns); cells without a map are blank.
+    Raises:
+        ValueError: maps have another shape or are too many; titles are not C.
+    Taught in notebook 05.
+    """
+    maps = _images(maps, "maps")
+    titles = range(len(maps)) if titles is None else titles
+    axes = _grid(maps, [titles], num_columns, margin=0.9, signed=maps.min() < 0 < maps.max())
+    bar = axes[0, 0].figure.colorbar(axes[0, 0].images[0], ax=axes, label=value, aspect=25)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=10, labelcolor=INK, color=GREY)
+    return axes
+
+
+@style()
+def pixel_image(image, *, values=False, ticks=False, title="", ax=None) -> Axes:
+    """One grey image of any size; on request with numbered rows and columns, or with its values.
+
+    Args:
+        image: uint8 or float (H, W) or (1, H, W); high is bright.
+        values: write each pixel's value; for at most 12 x 12 pixels, so cut a piece out first.
+        ticks: number the rows and columns.
+        title: a short text above the image.
+        ax: where to draw; a new figure without it.
+    Raises:
+        ValueError: image has another shape, or is too large for values.
+    Taught in notebook 02.
+    """
+    image = _array(image)
+    image = image[0] if image.ndim == 3 and len(image) == 1 else image
+    if image.ndim != 2 or image.size == 0:
+        raise ValueError(
+            f"expected one grey image of shape (H, W), got {image.shape}; choose one with images[0]"
+        )
+    if values and max(image.shape) > MOST_VALUES:
+        most = f"at most {MOST_VALUES} x {MOST_VALUES} pixels, or values cannot be read"
+        raise ValueError(f"expected {most}, got {image.shape}; cut a piece out with image[8:20, 8:20]")
+    ax = _axes(ax, 4.6 if values else 3.2, 4.6 if values else 3.2)
+    low, high = _limits(image)
+    ax.imshow(image, cmap="gray", vmin=low, vmax=high)
+    ax.set(title=title, **({} if ticks else {"xticks": [], "yticks": []}))
+    if values:
+        for (row, column), pixel in np.ndenumerate(image):
+            color = "white" if pixel - low < 0.46 * (high - low) else "black"  # at 0.46 both contrast alike
+            text = f"{pixel:.1f}" if image.dtype.kind == "f" else f"{pixel:d}"
+            ax.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
+    if ticks:
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        _dress(ax, "column", "row", grid=False)
+    return ax
+
+
+def loss_curves(table, *, ax=None) -> Axes:
+    """Training and validation loss after each epoch.
+
+    Args:
+        table: `History.as_table()`, or a DataFrame of it; columns epoch, train_loss and validation_loss.
+        ax: where to draw; a new figure without it.
+    Raises:
+        ValueError: a column is missing, empty, or of another length than epoch.
+    Taught in notebook 08.
+    """
+    epochs, curves = _columns(table, "loss")
+    return _curves(epochs, curves, "epoch", "loss (cross-entropy)", ax)
+
+
+def accuracy_curves(table, *, ax=None) -> Axes:
+    """Training and validation accuracy after each epoch, in percent.
+
+    Args:
+        table: `History.as_table()`, or a DataFrame of it; columns epoch, train_accuracy and
+            validation_accuracy, as fractions, 0 to 1.
+        ax: where to draw; a new figure without it.
+    Raises:
+        ValueError: a column is missing, empty, of another length than epoch, or no fraction.
+    Taught in notebook 08.
+    """
+    epochs, curves = _columns(table, "accuracy")
+    highest = max(values.max() for values in curves.values())
+    if highest > 1:
+        raise ValueError(
+            f"expected accuracies as fractions, 0 to 1, got {highest:g}; divide percentages by 100"
+        )
+    percent = {name: 100 * values for name, values in curves.items()}
+    return _curves(epochs, percent, "epoch", "accuracy (%)", ax)
+
+
+def named_curves(curves, *, ylabel, xlabel="epoch", start=1, ax=None) -> Axes:
+    """Several systems or settings in one picture, each with its own colour, marker and line style.
+
+    Args:
+        curves: mapping of names to values, one value for each epoch or step; lengths may differ.
+        ylabel, xlabel: what the values are, with their unit, and what they are counted in.
+        start: the number of the first epoch or step.
+        ax: where to draw; a new figure without it.
+    Raises:
+        ValueError: curves is no mapping, or empty, or one of them is.
+    Taught in notebook 08.
+    """
+    if not hasattr(curves, "items") or len(curves) == 0:
+        got = "none" if hasattr(curves, "items") else type(curves).__name__
+        raise ValueError(f'expected curves by name, got {got}; write {{"CNN": losses}}')
+    curves = {name: _series(values, f"curve {name!r}") for name, values in curves.items()}
+    longest = max(len(values) for values in curves.values())
+    return _curves(np.arange(start, start + longest), curves, xlabel, ylabel, ax)
+
+
+def running_mean(values, window) -> np.ndarray:
+    """The mean of the last `window` values at each place; at the start, of as many as there are.
+
+    Args:
+        values: (N,) numbers.
+        window: how many values to average, 1 or more.
+    Returns:
+        float64 (N,).
+    Raises:
+        ValueError: values are empty or not one row of numbers; window is below 1.
+    Taught in notebook 08.
+    """
+    values = _series(values, "values")
+    if window < 1:
+        raise ValueError(f"expected a window of 1 value or more, got {window}; try window=50")
+    sums = np.convolve(values, np.ones(window))[: len(values)]
+    return sums / np.minimum(np.arange(1, len(values) + 1), window)
+
+
+@style()
+def step_losses(step_loss, *, window=50, log_scale=False, ax=None) -> Axes:
+    """The loss of each training step, thin, and its running mean, thick.
+
+    Args:
+        step_loss: (N,) losses, as in `History.step_loss`.
+        window: how many steps the running mean averages.
+        log_scale: draw the losses on a logarithmic axis, which shows the small gains late in training.
+        ax: where to draw; a new figure without it.
+    Raises:
+        ValueError: step_loss is empty or not one row of numbers; window is below 1.
+    Taught in notebook 08.
+    """
+    smooth = running_mean(step_loss, window)
+    steps = np.arange(1, len(smooth) + 1)
+    ax = _axes(ax, WIDTH, 3.4)
+    ax.plot(steps, _array(step_loss), color="#9dbfd6", linewidth=0.7, label="each step")
+    ax.plot(steps, smooth, color=BLUE, linewidth=2.2, label=f"mean of the last {window}")
+    if log_scale:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    ax.legend(loc="best")  # said aloud, it does not warn when the search takes long
+    return _dress(ax, "step (one batch)", "loss (cross-entropy)")
+
+
+@style()
+def confusion_heatmap(confusion, *, ax=None) -> Axes:
+    """How often each true digit (row) was read as each digit (column): mistakes coloured, right answers grey.
+
+    Args:
+        confusion: int (10, 10) counts, rows = true, columns = predicted; another number of classes works too.
+        ax: where to draw; a new figure without it.
+    Raises:
+        ValueError: confusion is not square, or holds no counts.
+    Taught in notebook 09.
+    """
+    import seaborn as sns  # here, because it brings pandas and takes half a second, for this picture alone
+
+    confusion = _array(confusion)
+    shape, dtype = confusion.shape, confusion.dtype
+    if len(shape) != 2 or shape[0] != shape[1] or 0 in shape or dtype.kind not in "iu" or confusion.min() < 0:
+        hint = "pass confusion_matrix(labels, predictions)"
+        raise ValueError(
+            f"expected confusion of shape (10, 10), counts of 0 or more, got {dtype} {shape}; {hint}"
+        )
+    mistakes = confusion - np.diag(np.diag(confusion))  # the right answers, 1,000 each, would outshine them
+    ax = _axes(ax, WIDTH, 4.7)
+    colours = sns.blend_palette([PAPER, ORANGE], as_cmap=True)  # light enough for dark numbers everywhere
+    looks = {"cmap": colours, "vmin": 0, "vmax": max(1, mistakes.max()), "cbar": False, "linewidths": 1}
+    sns.heatmap(mistakes, annot=confusion, fmt="d", annot_kws={"size": 10, "color": INK}, ax=ax, **looks)
+    texts = np.reshape(ax.texts[-confusion.size :], shape)
+    for text in texts[confusion == 0]:
+        text.set_color(GREY)
+    for digit, text in enumerate(texts.diagonal()):
+        text.set(color=INK, fontweight="bold")
+        ax.add_patch(Rectangle((digit, digit), 1, 1, facecolor=PALE, edgecolor=PAPER))
+    ax.tick_params(rotation=0, length=0)
+    return _dress(ax, "predicted digit", "true digit", grid=False)
+
+
+@style()
+def class_balance(labels, *, ax=None) -> Axes:
+    """The share of each digit among the labels, in percent; a dashed line shows ten equal shares.
+
+    Args:
+        labels: int (N,), each 0 to 9; or a mapping of names to such labels, drawn side by side.
+        ax: where to draw; a new figure without it.
+    Raises:
+        ValueError: labels are empty, not one row of whole numbers, or not 0 to 9.
+    Taught in notebook 04.
+    """
+    parts = dict(labels) if hasattr(labels, "items") else {"": labels}
+    shares = [100 * np.bincount(_digits(part, "labels"), minlength=10) / len(part) for part in parts.values()]
+    if not shares:
+        raise ValueError('expected labels by name, got none; write {"train": labels}')
+    ax = _axes(ax, WIDTH, 3.4)
+    width = 0.82 / len(parts)
+    for i, (name, heights) in enumerate(zip(parts, shares, strict=True)):
+        places = np.arange(10) + (i + 0.5) * width - 0.41
+        looks = {"color": COLOURS[i % len(COLOURS)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": PAPER}
+        bars = ax.bar(places, heights, width, label=name, **looks)
+    if len(parts) == 1:
+        background = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}  # or the dashed line runs through
+        ax.bar_label(bars, fmt="%.1f", padding=3, bbox=background)
+    ax.axhline(10, color=INK, linestyle="--", linewidth=1, label="equal shares")
+    ax.set_xticks(range(10))
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, columnspacing=1.2, handlelength=1.6)
+    return _dress(ax, "digit", "share of images (%)")
+
+
+@style()
+def probability_bars(probabilities, label=None, *, ax=None) -> Axes:
+    """The ten probabilities of one image, in percent; the title says which digit was read, and which it is.
+
+    Args:
+        probabilities: (10,), 0 or more, with sum 1: the softmax of one row of logits.
+        label: the true digit, if it is known; its bar has a thick edge.
+        ax: where to draw; a new figure without it.
+    Raises:
+        ValueError: probabilities have another shape or are none; label is no digit.
+    Taught in notebook 05.
+    """
+    probabilities = _array(probabilities)
+    if probabilities.shape != (10,):
+        raise ValueError(
+            f"expected probabilities of shape (10,), got {probabilities.shape}; choose one image's row"
+        )
+    if not (probabilities.min() >= 0 and abs(probabilities.sum() - 1) < 1e-3):
+        got = f"a lowest of {probabilities.min():.3g} and a sum of {probabilities.sum():.3g}"
+        raise ValueError(f"expected probabilities, 0 or more with sum 1, got {got}; pass logits.softmax(-1)")
+    read = int(probabilities.argmax())
+    title = f"read {read}"
+    if label is not None:
+        label = int(_digits([label], "label")[0])
+        title += f", is {label}" if label == read else f", is {label} ✗"
+    ax = _axes(ax, WIDTH, 3)
+    colours = [BLUE if digit == read else "#b9c4cc" for digit in range(10)]
+    bars = ax.bar(range(10), 100 * probabilities, color=colours)
+    ax.bar_label(bars, fmt="%.1f", padding=2)
+    if label is not None:
+        bars[label].set(edgecolor=INK, linewidth=2)
+    ax.set(title=title, ylim=(0, 112), xticks=range(10), yticks=range(0, 101, 25))
+    return _dress(ax, "digit", "probability (%)")
+
+
+def _array(values):
+    """An array of a list, an array or a tensor, on whatever device and with or without a gradient."""
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+
+
+def _images(images, name):
+    images = _array(images)
+    shape = images.shape
+    if images.ndim == 4 and shape[1] == 1:
+        images = images[:, 0]
+    if images.ndim == 3 and images.size > 0 and len(images) <= MOST_IMAGES:
+        return images
+    hint = f"draw grey {name}, one channel each"
+    if images.size == 0:
+        hint = f"choose some {name}"
+    elif images.ndim == 3:
+        hint = f"draw some of them, {name}[:40]"
+    elif images.ndim == 2:
+        hint = f"add an axis with {name}[None]"
+        if shape[1] == 784:
+            hint = f"unroll the rows with {name}.reshape(-1, 28, 28)"
+    raise ValueError(f"expected {name} of shape (N, H, W), N from 1 to {MOST_IMAGES}, got {shape}; {hint}")
+
+
+def _digits(digits, name, length=None):
+    digits = _array(digits)
+    if digits.ndim != 1 or digits.size == 0 or digits.dtype.kind not in "iu":
+        hint = "take logits.argmax(1)" if digits.ndim == 2 else "pass one whole number for each image"
+        raise ValueError(
+            f"expected {name} of shape (N,), whole numbers, got {digits.dtype} {digits.shape}; {hint}"
+        )
+    if length is not None and len(digits) != length:
+        raise ValueError(f"expected {length} {name}, one for each image, got {len(digits)}; slice both alike")
+    if digits.min() < 0 or digits.max() > 9:
+        raise ValueError(
+            f"expected {name} from 0 to 9, got {digits.min()} to {digits.max()}; find the wrong ones"
+        )
+    return digits
+
+
+def _series(values, name):
+    values = _array(values)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(
+            f"expected {name} of shape (N,), at least one number, got {values.shape}; train first"
+        )
+    return values.astype(float)
+
+
+def _columns(table, quantity):
+    """The epochs, and the training and validation values by name, of a History's table."""
+    names = ("epoch", f"train_{quantity}", f"validation_{quantity}")
+    found = list(table.keys()) if hasattr(table, "keys") else [f"a {type(table).__name__}"]
+    if not set(names) <= set(found):
+        got = ", ".join(map(str, found)) or "none"
+        raise ValueError(f"expected columns {', '.join(names)}, got {got}; pass history.as_table()")
+    epochs, train, validation = (_series(table[name], f"column {name}") for name in names)
+    if not len(epochs) == len(train) == len(validation):
+        got = f"{len(epochs)}, {len(train)} and {len(validation)}"
+        raise ValueError(f"expected columns of one length, got {got}; pass history.as_table()")
+    return epochs, {"training": train, "validation": validation}
+
+
+def _limits(images):
+    """The values drawn black and white: the ends of uint8, otherwise the lowest and the highest value."""
+    return (0, 255) if images.dtype == np.uint8 else (images.min(), images.max())
+
+
+def _axes(ax, width, height):
+    return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+
+
+def _grid(images, captions, num_columns, *, margin=0.0, signed=False):
+    """A new figure of images on one scale, with their texts above; captions holds N texts for each line."""
+    if num_columns < 1:
+        raise ValueError(f"expected 1 column or more, got {num_columns}; try num_columns=8")
+    if len(captions[0]) != len(images):
+        raise ValueError(
+            f"expected {len(images)} titles, one for each image, got {len(captions[0])}; slice both alike"
+        )
+    captions = ["\n".join(str(text) for text in texts if text != "") for texts in zip(*captions, strict=True)]
+    num_columns = min(num_columns, len(images))
+    num_rows = -(-len(images) // num_columns)
+    width = min(1.3, (WIDTH - margin) / num_columns)  # inches of a cell
+    height = (
+        width * images.shape[1] / images.shape[2]
+        + 0.1
+        + 0.17 * max(len(text.split("\n")) for text in captions)
+    )
+    size = (num_columns * width + margin, num_rows * height)
+    axes = plt.subplots(num_rows, num_columns, figsize=size, squeeze=False, layout="compressed")[1]
+    low, high = _limits(images)
+    if signed:  # zero is then the middle of the colours
+        low, high = -max(-low, high), max(-low, high)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.set_axis_off()
+    for ax, image, caption in zip(axes.flat, images, captions, strict=False):
+        ax.imshow(image, cmap="PuOr" if signed else "gray", vmin=low, vmax=high)
+        ax.set_title(caption, fontsize=10, pad=4)
+    return axes
+
+
+@style()
+def _curves(x, curves, xlabel, ylabel, ax):
+    """Curves by name over x; a shorter curve ends earlier."""
+    ax = _axes(ax, WIDTH, 3.4)
+    for i, (name, values) in enumerate(curves.items()):
+        looks = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINE_STYLES[i % len(LINE_STYLES)]}
+        looks |= {"marker": MARKERS[i % len(MARKERS)], "markevery": max(1, len(values) // 10)}
+        ax.plot(x[: len(values)], values, label=name, **looks)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.legend(loc="best")
+    return _dress(ax, xlabel, ylabel)
+
+
+def _dress(ax, xlabel, ylabel, *, grid=True):
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    # Ticks are made late, when the style has gone again: what they look like must be said to the axis itself.
+    ax.tick_params(which="both", labelsize=10, labelcolor=INK, color=GREY)
+    if grid:
+        ax.set_axisbelow(True)
+        ax.grid(axis="y", color=PALE, linewidth=0.8)
+        ax.spines[["top", "right"]].set_visible(False)
+    return ax
