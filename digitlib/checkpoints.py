@@ -47,7 +47,7 @@ class Checkpoint:
 
 
 def checkpoint_folder() -> Path:
-    """Return where checkpoints are kept: $DIGITLIB_CHECKPOINTS where it is set, else the repository's `checkpoints/`."""
+    """Return where checkpoints are kept: $DIGITLIB_CHECKPOINTS if it is set, else the repository's `checkpoints/`."""
     default = Path(__file__).resolve().parents[1] / "checkpoints"
     return Path(os.environ.get("DIGITLIB_CHECKPOINTS") or default).expanduser()
 

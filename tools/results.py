@@ -40,7 +40,9 @@ def read_table(path: Path) -> str:
             for output in cell.outputs:
                 if "text/markdown" in output.get("data", {}):
                     return output.data["text/markdown"]
-    raise ValueError(f"expected {path.name} with an executed cell results-table, found none; run `make results`")
+    raise ValueError(
+        f"expected {path.name} with an executed cell results-table, found none; run `make results`"
+    )
 
 
 def insert_table(text: str, table: str) -> str:
