@@ -1,0 +1,218 @@
+"""A picture of any kind becomes the 28×28 that MNIST would have made of it; what is no picture gets a clear word."""
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from digitlib.data import load_raw
+from digitlib.predict import ImageError, Prediction, find_ink, load_grey, predict, prepare, to_mnist_format
+
+
+@pytest.fixture(scope="module")
+def digit():
+    """A four, uint8 (28, 28): it is the same neither mirrored, nor turned, nor upside down."""
+    images, labels = load_raw("train")
+    return images[labels == 4][0].numpy()
+
+
+@pytest.fixture(scope="module")
+def drawn(digit):
+    """The same digit drawn large, dark on white paper, off centre."""
+    return draw(digit)
+
+
+def draw(digit, *, size=200, top=40, left=90, height=320, width=400):
+    picture = Image.new("L", (width, height), 255)
+    ink = Image.fromarray(digit).resize((size, size), Image.Resampling.BICUBIC)
+    picture.paste(0, (left, top), ink)
+    return picture
+
+
+def save(picture, folder, name="picture.png", **options):
+    path = folder / name
+    picture.save(path, **options)
+    return path
+
+
+def difference(image, other):
+    """Return the mean difference of grey levels, 0 to 255, at the best of nine places a pixel apart."""
+    image, other = np.asarray(image, dtype=float), np.asarray(other, dtype=float)
+    shifts = [np.roll(image, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    return min(np.abs(shifted - other).mean() for shifted in shifts)
+
+
+def centre_of_mass(image):
+    mass = np.asarray(image, dtype=float)
+    return tuple((mass.sum(axis=1 - axis) * np.arange(28)).sum() / mass.sum() for axis in (0, 1))
+
+
+def test_mnist_s_own_images_pass_almost_unchanged(tmp_path):
+    images, _ = load_raw("validation")
+    changes = [difference(prepare(save(Image.fromarray(i.numpy()), tmp_path)), i) for i in images[:30]]
+    inverted = [difference(prepare(save(Image.fromarray(255 - i.numpy()), tmp_path)), i) for i in images[:30]]
+    assert inverted == pytest.approx(changes, abs=0.1)
+    assert np.median(changes) < 1
+    assert max(changes) < 10
+
+
+def test_a_digit_drawn_large_on_paper_comes_back(digit, drawn, tmp_path):
+    assert difference(prepare(save(drawn, tmp_path)), digit) < 12
+
+
+@pytest.mark.parametrize(
+    "place", [{"top": 5, "left": 10}, {"size": 300, "top": 10}, {"size": 90, "left": 200}]
+)
+def test_neither_size_nor_place_matters(digit, drawn, tmp_path, place):
+    expected = prepare(save(drawn, tmp_path))
+    assert difference(prepare(save(draw(digit, **place), tmp_path)), expected) < 6
+
+
+def test_the_result_is_centred_by_mass_in_a_box_of_twenty(drawn, tmp_path):
+    image = prepare(save(drawn, tmp_path))
+    assert image.shape == (28, 28) and image.dtype == torch.uint8 and image.max() == 255
+    rows, columns = np.nonzero(image.numpy())
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
+    assert all(abs(centre - 14) <= 0.5 for centre in centre_of_mass(image))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16", "F"])
+def test_every_mode_shows_the_same_digit(drawn, tmp_path, mode):
+    expected = prepare(save(drawn, tmp_path))
+    levels = np.asarray(drawn)
+    if mode == "I;16":
+        picture = Image.fromarray(levels.astype(np.uint16) * 257)
+    elif mode in ("I", "F"):
+        picture = Image.fromarray(levels.astype(np.int32 if mode == "I" else np.float32))
+    else:
+        picture = drawn.convert(mode)
+    assert picture.mode == mode
+    name = "picture.tif" if mode in ("CMYK", "YCbCr", "F", "I") else "picture.png"
+    assert difference(prepare(save(picture, tmp_path, name)), expected) < 8
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (30, 60, 200)])
+def test_ink_of_any_colour_on_nothing(digit, drawn, tmp_path, colour):
+    picture = Image.new("RGBA", (400, 320), (*colour, 0))
+    picture.putalpha(Image.fromarray(255 - np.asarray(drawn)))
+    assert difference(prepare(save(picture, tmp_path)), prepare(save(drawn, tmp_path, "drawn.png"))) < 6
+
+
+@pytest.mark.parametrize("ink, paper", [(0, 200), (255, 30), (90, 200), (200, 90)])
+def test_dark_on_light_and_light_on_dark(drawn, tmp_path, ink, paper):
+    share = np.asarray(drawn) / 255
+    picture = Image.fromarray(np.rint(ink + (paper - ink) * share).astype(np.uint8))
+    assert difference(prepare(save(picture, tmp_path)), prepare(save(drawn, tmp_path, "drawn.png"))) < 6
+
+
+@pytest.mark.parametrize(
+    "orientation, undo", [(3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90)]
+)
+def test_the_camera_s_rotation_is_undone(drawn, tmp_path, orientation, undo):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = save(drawn.transpose(undo), tmp_path, "turned.jpg", exif=exif, quality=95)
+    assert difference(prepare(turned), prepare(save(drawn, tmp_path))) < 6
+
+
+def test_uneven_light_noise_and_a_speck(drawn, tmp_path):
+    levels = np.asarray(drawn, dtype=float) * 0.6 + 0.4 * 255  # pale ink
+    levels *= np.linspace(1, 0.6, levels.shape[1])  # light falls from the left
+    levels += np.random.default_rng(0).normal(0, 3, levels.shape)
+    levels[20:23, 20:23] = 60
+    photo = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    path = save(photo, tmp_path, "photo.jpg", quality=80)
+    assert difference(prepare(path), prepare(save(drawn, tmp_path))) < 14
+
+
+def test_the_stages_hand_over_what_they_say(drawn, tmp_path):
+    grey = load_grey(save(drawn, tmp_path))
+    assert grey.shape == (320, 400) and grey.dtype == np.float32 and 0 <= grey.min() < grey.max() <= 1
+    ink = find_ink(grey)
+    assert ink.shape == grey.shape and ink.dtype == np.float32
+    assert ink[:30].max() == 0 and ink.max() == 1
+    assert torch.equal(to_mnist_format(ink), prepare(tmp_path / "picture.png"))
+
+
+def test_a_prediction_holds_what_the_network_says(drawn, tmp_path):
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.logits = nn.Parameter(torch.tensor([0.0, 1, 2, 3, 9, 1, 0, 0, 0, 0]))
+
+        def forward(self, images):
+            assert images.shape == (1, 1, 28, 28) and images.dtype == torch.float32
+            assert images.min() == pytest.approx(-0.4242, abs=1e-3), "normalised as in training"
+            return self.logits.expand(1, 10)
+
+    prediction = predict(Fixed(), save(drawn, tmp_path))
+    assert isinstance(prediction, Prediction)
+    assert prediction.digit == 4
+    assert sum(prediction.probabilities) == pytest.approx(1)
+    assert prediction.probabilities == pytest.approx(Fixed().logits.softmax(0).tolist(), rel=1e-5)
+    assert prediction.image.shape == (28, 28)
+
+
+def test_large_pictures_are_read_and_made_small(drawn, tmp_path):
+    path = save(drawn.resize((4000, 3200)), tmp_path, "large.jpg")
+    assert max(load_grey(path).shape) <= 640
+    assert difference(prepare(path), prepare(save(drawn, tmp_path))) < 6
+
+
+@pytest.mark.parametrize("side", [1, 2, 12])
+def test_tiny_pictures_do_not_fail_otherwise(digit, tmp_path, side):
+    path = save(Image.fromarray(digit).resize((side, side)), tmp_path)
+    try:
+        assert prepare(path).shape == (28, 28)
+    except ImageError:
+        assert side < 12
+
+
+def whole_png(picture):
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_bomb(path, drawn):
+    """Write a PNG that claims 30,000 x 30,000 pixels in a few bytes."""
+    data = bytearray(whole_png(Image.new("1", (8, 8))))
+    data[16:24] = (30_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    path.write_bytes(data)
+
+
+BAD_PICTURES = {
+    "no such file": (lambda path, drawn: None, "no such file"),
+    "a folder": (lambda path, drawn: path.mkdir(), "a folder"),
+    "an empty file": (lambda path, drawn: path.write_bytes(b""), "another kind"),
+    "a text": (lambda path, drawn: path.write_text("four"), "another kind"),
+    "cut short": (lambda path, drawn: path.write_bytes(whole_png(drawn)[:700]), "shortened"),
+    "a bomb": (write_bomb, "pixels"),
+    "white paper": (lambda path, drawn: Image.new("L", (300, 200), 255).save(path), "empty"),
+    "black paper": (lambda path, drawn: Image.new("L", (300, 200), 0).save(path), "empty"),
+    "nothing at all": (lambda path, drawn: Image.new("RGBA", (300, 200)).save(path), "empty"),
+    "grainy paper": (
+        lambda path, drawn: Image.fromarray(
+            np.random.default_rng(0).integers(196, 205, (200, 300), np.uint8)
+        ).save(path),
+        "empty",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PICTURES)
+def test_what_cannot_be_read_gets_a_clear_word(drawn, tmp_path, name):
+    path = tmp_path / "picture.png"
+    write, words = BAD_PICTURES[name]
+    write(path, drawn)
+    with pytest.raises(ImageError) as error:
+        prepare(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: expected")
+    assert words in message
+    assert "\n" not in message and ";" in message
