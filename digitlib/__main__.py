@@ -5,6 +5,7 @@ usable; 130, interrupted with Ctrl-C. Errors are one line on stderr; DIGITLIB_DE
 """
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -19,13 +20,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a picture's name may hold what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return options.command(options)
+        try:
+            return _run(arguments)
+        finally:  # a reader who has gone is noticed here, and not when Python ends
+            print(end="", flush=True)
     except KeyboardInterrupt:
         print("digitlib: interrupted", file=sys.stderr)
         return 130
@@ -37,6 +38,15 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"digitlib: {_one_line(error)}", file=sys.stderr)
         return 2
+
+
+def _run(arguments: list[str] | None) -> int:
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    return options.command(options)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -201,7 +211,7 @@ def evaluate(options: argparse.Namespace) -> int:
             "macro_recall": scores.macro_recall,
             "macro_f1": scores.macro_f1,
         }
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result, indent=2, allow_nan=False))
         return 0
     print(f"{options.checkpoint}: recipe {checkpoint.recipe.name}, {options.part} images")
     print(f"accuracy {measured.accuracy:.2%} ({measured.num_correct:,} of {measured.num_images:,} right)")
@@ -241,7 +251,7 @@ def predict(options: argparse.Namespace) -> int:
             print(f"{path}: {prediction.digit} (probability {probabilities[prediction.digit]:.1%})")
             print("  " + "  ".join(f"{digit}: {share:.1%}" for digit, share in enumerate(probabilities)))
     if options.json:
-        print(json.dumps(results, indent=2))
+        print(json.dumps(results, indent=2, allow_nan=False))
     return 1 if any("error" in result for result in results) else 0
 
 

@@ -5,9 +5,12 @@ version. It is read with `weights_only=True`, so that a file from a stranger can
 """
 
 import hashlib
+import io
 import json
 import os
+import re
 import tempfile
+import warnings
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -73,32 +76,33 @@ def save(
         path: ends in .pth by custom; its folder is made where it is missing.
         recipe: how the model was trained; its architecture must be the model's.
     Raises:
-        CheckpointError: the folder cannot be written.
+        CheckpointError: the folder cannot be written, or a weight is not a finite number.
     Taught in notebook 11.
     """
     path = Path(path)
+    _expect_finite(path, model.state_dict())
     content = {
         "format": FORMAT,
         "version": version("digitlib"),
         "recipe": asdict(recipe),
-        "history": asdict(history or History()),
-        "metrics": dict(metrics or {}),
+        "history": asdict(History() if history is None else history),  # one without epochs counts as false
+        # NumPy's numbers would be pickled as calls, which load refuses.
+        "metrics": {name: float(value) for name, value in (metrics or {}).items()},
         "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
     }
-    aside = None
+    buffer = io.BytesIO()  # torch words a full disk worse than the operating system does
+    torch.save(content, buffer)
     try:
         ensure_writable(path)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".saving-", delete=False) as file:
-            aside = Path(file.name)
-            torch.save(content, file)
-        os.replace(aside, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        # A folder aside, not a file of tempfile's, which nobody but its owner could read.
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as aside:
+            complete = Path(aside) / path.name
+            complete.write_bytes(buffer.getbuffer())
+            os.replace(complete, path)
+    except OSError as error:
         raise CheckpointError(
             f"{path}: expected to write a checkpoint, found: {error}; {_ELSEWHERE}"
         ) from error
-    finally:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
 
 
 def load(path: Path | str, *, architecture: str | None = None) -> Checkpoint:
@@ -122,19 +126,21 @@ def load(path: Path | str, *, architecture: str | None = None) -> Checkpoint:
             model = recipes.build_model(recipe)
         _check_weights(path, model, content["state_dict"])
         model.load_state_dict(content["state_dict"], assign=True)
-        history = History(**content["history"])
+        history, metrics = History(**content["history"]), content["metrics"]
+        _check_numbers(history, metrics)
     except CheckpointError:
         raise
-    except (TypeError, ValueError, AttributeError, RuntimeError, KeyError) as error:
+    except Exception as error:  # whatever a stranger's settings make the constructors raise
         raise CheckpointError(
-            f"{path}: expected the settings of a recipe that this digitlib knows, found: {_one_line(error)}; {_RETRAIN}"
+            f"{path}: expected a recipe, a history and metrics that this digitlib knows, found: {_one_line(error)}; "
+            f"{_RETRAIN}"
         ) from error
     if architecture is not None and recipe.model != architecture:
         raise CheckpointError(
             f"{path}: expected a checkpoint of the architecture {architecture!r}, found {recipe.model!r} (recipe "
             f"{recipe.name!r}); {_RETRAIN}"
         )
-    return Checkpoint(model.eval(), recipe, history, content["metrics"], str(content["version"]))
+    return Checkpoint(model.eval(), recipe, history, metrics, str(content["version"]))
 
 
 def load_or_train(
@@ -156,7 +162,13 @@ def load_or_train(
         recipe = recipes.find(recipe)
     path = checkpoint_path(recipe, folder)
     if path.exists():
-        return load(path, architecture=recipe.model)
+        checkpoint = load(path, architecture=recipe.model)
+        if checkpoint_path(checkpoint.recipe, folder) != path:
+            raise CheckpointError(
+                f"{path}: expected the recipe {recipe.name!r} with the settings that the file's name stands for, found "
+                f"{checkpoint.recipe.name!r} with others: the file was renamed; move it away and run again"
+            )
+        return checkpoint
     try:
         ensure_writable(path)
     except OSError as error:
@@ -196,15 +208,17 @@ def _read(path: Path) -> dict:
         found = "a folder" if path.is_dir() else "no such file"
         raise CheckpointError(f"{path}: expected a checkpoint, found {found}; {_RETRAIN}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(
-            f"{path}: expected a file that can be read, found: {error.strerror}; {_RETRAIN}"
+            f"{path}: expected a file that can be read, found: {error.strerror or error}; {_RETRAIN}"
         ) from error
+    try:
+        with warnings.catch_warnings(action="ignore"):  # what torch finds odd in a file is said below
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or hostile file makes the unpickler raise
-        reason = "a pickle that could run code, which was refused" if _is_refusal(error) else "a damaged file"
         raise CheckpointError(
-            f"{path}: expected a checkpoint of digitlib, found {reason} ({path.stat().st_size:,} bytes); {_RETRAIN}"
+            f"{path}: expected a checkpoint of digitlib, found {_reason(error, data)} ({len(data):,} bytes); {_RETRAIN}"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or not content.keys() >= _KEYS:
         raise CheckpointError(
@@ -216,6 +230,10 @@ def _read(path: Path) -> dict:
 
 def _check_weights(path: Path, model: nn.Module, state_dict: dict) -> None:
     """Compare names, shapes and dtypes before torch does, in words a student can use."""
+    if not isinstance(state_dict, dict) or not all(map(_is_plain_tensor, state_dict.values())):
+        raise CheckpointError(
+            f"{path}: expected the weights of {type(model).__name__} as tensors, found something else; {_RETRAIN}"
+        )
     expected = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in model.state_dict().items()}
     found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state_dict.items()}
     if expected != found:
@@ -227,20 +245,57 @@ def _check_weights(path: Path, model: nn.Module, state_dict: dict) -> None:
             f"{path}: expected the weights of {type(model).__name__}, found another architecture: {name} is "
             f"{_shape(found, name)} where {_shape(expected, name)} should be; {_RETRAIN}"
         )
+    _expect_finite(path, state_dict)
+
+
+def _is_plain_tensor(value: object) -> bool:
+    """Refuse sparse tensors, those without numbers, and those that claim more numbers than the file holds."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and not value.is_meta
+        and value.untyped_storage().nbytes() >= value.nbytes
+    )
+
+
+def _expect_finite(path: Path, state_dict: dict) -> None:
+    """Refuse a network that would answer with "not a number", which is read as the digit 0."""
+    for name, tensor in state_dict.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(
+                f"{path}: expected weights that are finite numbers, found others in {name}: its training diverged; "
+                "train it anew with a smaller learning rate"
+            )
+
+
+def _check_numbers(history: History, metrics: dict) -> None:
+    lists = [value for name, value in vars(history).items() if name != "interrupted"]
+    if not all(isinstance(numbers, list) for numbers in lists) or not isinstance(metrics, dict):
+        raise ValueError("a history without lists, or metrics without names")
+    if not all(
+        isinstance(number, float | int) for numbers in [*lists, metrics.values()] for number in numbers
+    ):
+        raise ValueError("a history or metrics with something else than numbers")
 
 
 def _shape(weights: dict, name: str) -> str:
     return "{0} of {1}".format(*reversed(weights[name])) if name in weights else "nothing"
 
 
-def _is_refusal(error: Exception) -> bool:
-    return "weights_only" in str(error) or "Weights only" in str(error) or "Unsupported" in str(error)
+def _reason(error: Exception, data: bytes) -> str:
+    """Tell a pickle that asks for code from a file that is merely damaged."""
+    wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if wanted:
+        return f"a pickle that could run code ({wanted[1]}), which was refused"
+    if data.startswith(b"\x80"):
+        return "a plain pickle, which could run code and was refused"
+    return "a damaged file or one of another kind"
 
 
 def _describe(content: object) -> str:
-    if isinstance(content, dict) and all(isinstance(value, torch.Tensor) for value in content.values()):
+    if isinstance(content, dict) and content and all(map(torch.is_tensor, content.values())):
         return "a bare state_dict, without the recipe that made it"
-    return f"a {type(content).__name__} of another kind"
+    return f"something else, of type {type(content).__name__}"
 
 
 def _one_line(error: Exception) -> str:

@@ -251,7 +251,7 @@ def augment(
         images: float32 (N, 1, 28, 28), normalised with TRAIN_MEAN and TRAIN_STD.
         generator: a generator on the CPU; the same seed draws the same changes.
         max_degrees: largest rotation, either way.
-        max_shift: largest shift along each axis, in pixels.
+        max_shift: largest shift along each axis, in pixels, before the turn and the change of size.
         max_scale: largest change of size, as a share: 0.1 is from 0.9 to 1.1 times.
     Returns:
         float32 (N, 1, 28, 28), new tensor.

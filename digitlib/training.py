@@ -106,9 +106,7 @@ def train_one_epoch(
         num_correct += (logits.argmax(dim=1) == labels).sum().item()
         num_seen += len(labels)
     if num_seen == 0:
-        raise ValueError(
-            "expected at least one batch, got none; a generator of batches serves one epoch only"
-        )
+        raise ValueError("expected at least one batch, got none; a generator serves one epoch only")
     return EpochRecord(step_loss, total_loss / num_seen, num_correct / num_seen)
 
 
