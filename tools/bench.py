@@ -13,11 +13,12 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from digitlib.data import batches, data_loader, load_part
-from digitlib.recipes import RECIPES, build_model, build_optimizer, find
+from digitlib.recipes import RECIPES, Recipe, build_model, build_optimizer, find
 from digitlib.training import train_one_epoch
 
 
@@ -43,25 +44,34 @@ def main(arguments: list[str] | None = None) -> None:
     print()
     print(f"{'recipe':8} {'way':12} {'data alone':>12} {'with training':>14} {'images/second':>14}")
     for recipe in recipes:
+        shuffled = torch.Generator().manual_seed(0)
         ways = {
-            "DataLoader": lambda size=recipe.batch_size: data_loader("train", size, shuffle=True),
-            "batches": lambda size=recipe.batch_size: batches(
-                images, labels, size, torch.Generator().manual_seed(0)
-            ),
+            "DataLoader": partial(data_loader, "train", recipe.batch_size, shuffle=True),
+            "batches": partial(batches, images, labels, recipe.batch_size, shuffled),
         }
         for way, make_batches in ways.items():
-            torch.manual_seed(recipe.seed)
-            model = build_model(recipe).to(memory_format=torch.channels_last)
-            optimizer = build_optimizer(recipe, model)
-            data = seconds(lambda make=make_batches: [None for _ in make()], options.repeat)
-            training = seconds(
-                lambda make=make_batches, model=model, optimizer=optimizer, clip_norm=recipe.clip_norm: (
-                    train_one_epoch(model, make(), optimizer, clip_norm=clip_norm)
-                ),
-                options.repeat,
-            )
+            data = seconds(partial(read_through, make_batches), options.repeat)
+            training = seconds(partial(train_through, make_batches, *prepare(recipe)), options.repeat)
             rate = len(labels) / training
             print(f"{recipe.name:8} {way:12} {data:10.2f} s {training:12.2f} s {rate:14,.0f}", flush=True)
+
+
+def prepare(recipe: Recipe) -> tuple:
+    """Return the recipe's model, laid out in memory as its training has it, its optimizer and its clip_norm."""
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe).to(memory_format=torch.channels_last)
+    return model, build_optimizer(recipe, model), recipe.clip_norm
+
+
+def read_through(make_batches: Callable) -> None:
+    """Make every batch of an epoch, and use none."""
+    for _ in make_batches():
+        pass
+
+
+def train_through(make_batches: Callable, model, optimizer, clip_norm) -> None:
+    """Train for an epoch."""
+    train_one_epoch(model, make_batches(), optimizer, clip_norm=clip_norm)
 
 
 def seconds(epoch: Callable[[], object], repeat: int) -> float:

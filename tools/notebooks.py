@@ -106,15 +106,24 @@ def run(path: Path) -> None:
 
 
 def execute(notebook: NotebookNode, path: Path) -> None:
-    """Run every cell on a fresh kernel of this Python, in the notebook's own folder, as nbval does."""
+    """Run every cell on a fresh kernel of this Python, in the notebook's own folder, as nbval does.
+
+    Raises:
+        NotebookError: a cell raises an exception, or the kernel dies.
+    """
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+    begun = []
+    os.environ.setdefault(
+        "OMP_WAIT_POLICY", "PASSIVE"
+    )  # threads that spin make a busy machine many times slower
     client = NotebookClient(
         notebook,
         kernel_name=CURRENT_ENV_KERNEL_NAME,  # "python3" might be another Python's, where the machine has several
         kernel_manager_class=KernelManager,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        on_cell_execute=lambda cell, cell_index: begun.append(cell.id),
         timeout=None,
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
@@ -122,10 +131,14 @@ def execute(notebook: NotebookNode, path: Path) -> None:
     try:
         client.execute()
     except CellExecutionError as error:
-        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
-        raise NotebookError(f"{where(notebook, path)} failed with {reason}. Nothing was written.") from error
-    except DeadKernelError as error:
-        raise NotebookError(f"{where(notebook, path)} ended the kernel. Nothing was written.") from error
+        outcome = f"failed with {error.ename}: {error.evalue}".splitlines()[0].rstrip(" .")
+    except DeadKernelError:
+        outcome = "ended the kernel"
+    else:
+        return
+    raise NotebookError(
+        f"{name_of(path)}, cell {begun[-1]} (In [{len(begun)}]), {outcome}. Nothing was written."
+    )
 
 
 class KernelManager(AsyncKernelManager):
@@ -134,16 +147,6 @@ class KernelManager(AsyncKernelManager):
     @default("kernel_spec_manager")
     def _find_this_python(self):
         return NbvalKernelspecManager(parent=self)
-
-
-def where(notebook: NotebookNode, path: Path) -> str:
-    """Name the cell that execution stopped at: the last one that has begun."""
-    begun = [
-        cell for cell in notebook.cells if cell.cell_type == "code" and (cell.execution_count or cell.outputs)
-    ]
-    if not begun:
-        return f"{name_of(path)}, its first code cell,"
-    return f"{name_of(path)}, cell {begun[-1].get('id')} (In [{begun[-1].execution_count}]),"
 
 
 def name_of(path: Path) -> str:
