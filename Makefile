@@ -35,8 +35,7 @@ book: $(BOOK) ## build the book from the executed notebooks
 	@echo "The book is ready. Open it in a browser: $(CURDIR)/$(BOOK)"
 
 test: lint ## check the code, run the unit tests, re-run and compare every notebook
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval notebooks
+	$(BIN)/python -m pytest --nbval
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_imports.ipynb
@@ -56,7 +55,7 @@ results: $(STAMP) ## train every recipe from scratch and store the results page 
 	$(BIN)/python tools/notebooks.py book/results.ipynb
 	$(BIN)/python tools/results.py
 
-bench: $(STAMP) ## time an epoch of each recipe, and of the data path alone
+bench: $(STAMP) ## time an epoch of each recipe, with a DataLoader and with batches of tensors
 	$(BIN)/python tools/bench.py
 
 lock: $(STAMP) ## resolve requirements.lock from pyproject.toml (newest versions: make lock UPGRADE=--upgrade)

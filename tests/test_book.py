@@ -13,18 +13,8 @@ from tools import check_book
 def book(tmp_path_factory):
     """Build the book from nothing, as `make book` does, in a folder of its own."""
     output = tmp_path_factory.mktemp("book")
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter_book",
-        "build",
-        ".",
-        "--path-output",
-        str(output),
-        "-W",
-        "-n",
-        "--keep-going",
-    ]
+    jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command = [*jupyter_book, "build", ".", "--path-output", str(output), "-W", "-n", "--keep-going"]
     run = subprocess.run(command, cwd=check_book.ROOT, capture_output=True, text=True)
     assert run.returncode == 0, (run.stdout + run.stderr)[-3000:]
     return output / "_build" / "html"

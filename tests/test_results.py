@@ -44,7 +44,9 @@ def test_the_promised_accuracy_was_measured(rows, name):
 
 def test_the_readme_holds_the_same_table():
     text = results.README.read_text(encoding="utf-8")
-    assert results.insert_table(text, results.read_table(results.NOTEBOOK)) == text, "run: python tools/results.py"
+    assert results.insert_table(text, results.read_table(results.NOTEBOOK)) == text, (
+        "run: python tools/results.py"
+    )
 
 
 def test_a_changed_digit_in_the_readme_is_found():
@@ -55,7 +57,9 @@ def test_a_changed_digit_in_the_readme_is_found():
     assert results.insert_table(tampered, table) == text
 
 
-@pytest.mark.parametrize("text", ["", results.START, f"{results.END}{results.START}", f"{results.START}{results.END}" * 2])
+@pytest.mark.parametrize(
+    "text", ["", results.START, f"{results.END}{results.START}", f"{results.START}{results.END}" * 2]
+)
 def test_a_readme_without_the_marks_is_refused(text):
     with pytest.raises(ValueError, match=r"expected one <!-- results:start -->"):
         results.insert_table(text, "| a |")

@@ -1,0 +1,401 @@
+"""The set-up agrees with itself: pyproject.toml, requirements.lock, environment.yml, the Makefile and the README.
+
+The Makefile is run with stand-ins for Python and uv that only write down how they were called.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "data/MNIST/README.md",
+    *sorted((ROOT / "book").glob("*.md")),
+]
+
+# The systems that the lock serves, as pip's markers see them.
+SYSTEMS = {
+    "linux": ("posix", "Linux", "x86_64"),
+    "darwin": ("posix", "Darwin", "arm64"),
+    "win32": ("nt", "Windows", "AMD64"),
+}
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+
+
+# ---- pyproject.toml, the lock and environment.yml ------------------------------------------------------------------
+
+
+def lines_that_are_no_pins(lock: str) -> list[str]:
+    """Return the lines that are neither comments nor `name==version ; marker`: addresses, paths, ranges, options."""
+    pin = re.compile(r"[a-z0-9.-]+==[0-9][0-9a-z.+!-]*( ; [^;@/]+)?")
+    return [
+        line
+        for line in lock.splitlines()
+        if line.strip() and not (line.lstrip()[0] == "#" or pin.fullmatch(line))
+    ]
+
+
+def pins(lock: str, system: str, python: str) -> dict[str, Version]:
+    """Return what the lock installs on one system with one Python."""
+    os_name, platform_system, machine = SYSTEMS[system]
+    here = {
+        **default_environment(),
+        "sys_platform": system,
+        "os_name": os_name,
+        "platform_system": platform_system,
+        "platform_machine": machine,
+        "python_version": python,
+        "python_full_version": f"{python}.9",
+    }
+    found = {}
+    for line in lock.splitlines():
+        if not line.strip() or line.lstrip()[0] == "#":
+            continue
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate(here):
+            assert requirement.name not in found, (
+                f"{requirement.name} is pinned twice for Python {python} on {system}"
+            )
+            (specifier,) = requirement.specifier
+            found[canonicalize_name(requirement.name)] = Version(specifier.version)
+    return found
+
+
+def unmet(requirements: list[str], pinned: dict[str, Version]) -> list[str]:
+    """Return the requirements that the pinned versions do not satisfy."""
+    asked = [Requirement(text) for text in requirements]
+    return [
+        str(requirement)
+        for requirement in asked
+        if (version := pinned.get(canonicalize_name(requirement.name))) is None
+        or version not in requirement.specifier
+    ]
+
+
+def asked_for() -> list[str]:
+    """Return every requirement in pyproject.toml: the library's, the extras', and what builds it."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    return [
+        *PROJECT["project"]["dependencies"],
+        *(text for extra in extras.values() for text in extra),
+        *PROJECT["build-system"]["requires"],
+    ]
+
+
+def test_the_lock_holds_exact_versions_and_nothing_else():
+    assert lines_that_are_no_pins(LOCK) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy>=2",
+        "numpy",
+        "numpy==2.*",
+        "--index-url https://example.org/simple",
+        "-e .",
+        "numpy @ https://example.org/numpy.whl",
+        "numpy @ file:///wheels/numpy.whl",
+        "/wheels/numpy.whl",
+        "numpy==2.4.6 --hash=sha256:00",
+    ],
+)
+def test_any_other_line_in_the_lock_is_found(line):
+    assert lines_that_are_no_pins(f"# a comment\nuv==0.13.8\n    # via\n{line}\n") == [line]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_lock_satisfies_pyproject(system, python):
+    assert unmet(asked_for(), pins(LOCK, system, python)) == []
+
+
+def test_an_unmet_requirement_is_found():
+    pinned = pins("numpy==1.26.4\ntorch==2.15.0 ; sys_platform == 'linux'\n", "darwin", "3.11")
+    assert unmet(["numpy>=2.0", "torch>=2.13", "NumPy<2"], pinned) == ["numpy>=2.0", "torch>=2.13"]
+
+
+def test_torch_and_torchvision_are_a_pair():
+    pinned = pins(LOCK, "linux", "3.11")
+    wanted = [
+        text for text in importlib.metadata.requires("torchvision") if Requirement(text).name == "torch"
+    ]
+    assert wanted
+    assert unmet(wanted, pinned) == []
+    for name in ("torch", "torchvision"):  # what is installed may be the CPU's build of it: 2.15.0+cpu
+        assert Version(Version(importlib.metadata.version(name)).public) == pinned[name]
+
+
+def test_environment_yml_takes_every_version_from_the_lock():
+    conda = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)]
+    (pip,) = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
+    assert pip == ["-r requirements.lock", "-e ."]
+    python, _, version = conda[0].partition("=")
+    assert (python, conda[1:]) == ("python", ["pip"])
+    assert version in PYTHONS
+    assert version in SpecifierSet(PROJECT["project"]["requires-python"])
+
+
+def test_every_python_is_served_from_the_oldest_on():
+    assert PROJECT["project"]["requires-python"] == f">={PYTHONS[0]}"
+    assert "(3, 11)" in MAKEFILE
+
+
+def test_the_library_and_its_command_are_installed():
+    assert importlib.metadata.version("digitlib") == PROJECT["project"]["version"]
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="digitlib")
+    assert script.value == PROJECT["project"]["scripts"]["digitlib"]
+    assert callable(script.load())
+
+
+def test_what_pyproject_names_exists():
+    names = [
+        PROJECT["project"]["readme"],
+        *PROJECT["project"]["license-files"],
+        *PROJECT["tool"]["setuptools"]["packages"],
+    ]
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+# ---- the Makefile -----------------------------------------------------------------------------------------------
+
+needs_make = pytest.mark.skipif(
+    shutil.which("make") is None or os.name == "nt", reason="needs make and a shell"
+)
+
+# Plays Python, uv and every other command of .venv/bin: it notes its arguments, and makes what `-m venv` would make.
+STAND_IN = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$LOG"
+case "$FAIL_AT" in ?*) case "$*" in *"$FAIL_AT"*) exit 1;; esac;; esac
+if [ "$1 $2" = "-m venv" ]; then
+    rm -rf "$4"; mkdir -p "$4/bin"
+    for name in python uv ruff jupyter-book; do cp "$0" "$4/bin/$name"; done
+fi
+"""
+
+
+def targets() -> dict[str, str]:
+    """Return {target: what `make help` says of it}."""
+    return dict(re.findall(r"^([a-z]+):.*?## (.+)$", MAKEFILE, flags=re.MULTILINE))
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Lay out the files of a set-up, without the installation, and return a function that runs make there."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python3"
+    python.write_text(STAND_IN)
+    python.chmod(0o755)
+
+    class Project:
+        folder = tmp_path
+        log = tmp_path / "log"
+        stamp = tmp_path / ".venv/installed-in"
+
+        def make(self, *arguments, **environment) -> subprocess.CompletedProcess:
+            """Run make; self.calls then holds what the stand-ins were told, less the probing."""
+            self.log.write_text("")
+            kept = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+            run = subprocess.run(
+                ["make", f"PYTHON={python}", *arguments],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                env={"FAIL_AT": "", **kept, "LOG": str(self.log), **environment},
+            )
+            calls = self.log.read_text().splitlines()
+            self.calls = [call for call in calls if " -c " not in call]
+            return run
+
+    return Project()
+
+
+@needs_make
+def test_a_bare_make_lists_every_target(project):
+    shown = project.make().stdout
+    phony = re.search(r"^\.PHONY: (help.*)$", MAKEFILE, flags=re.MULTILINE)[1].split()
+    assert sorted(targets()) == sorted(phony)
+    for target, summary in targets().items():
+        assert re.search(rf"^  make {target} +{re.escape(summary)}$", shown, flags=re.MULTILINE)
+    assert project.calls == []
+    assert project.make("help").stdout == shown
+
+
+@needs_make
+@pytest.mark.parametrize("target", targets())
+def test_every_target_can_be_made(project, target):
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, project.folder)
+    run = project.make("-n", target)
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_targets_that_are_promised_are_there():
+    promised = {"book", "test", "lab", "lint", "notebooks", "bench", "clean", "help", "results", "lock"}
+    assert promised <= set(targets())
+
+
+@pytest.mark.parametrize("page", [ROOT / "Makefile", *PAGES], ids=lambda path: path.name)
+def test_every_make_command_that_is_mentioned_exists(page):
+    mentioned = re.findall(
+        r"(?:`|^    |: )make ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert set(mentioned) <= set(targets())
+
+
+@needs_make
+def test_the_environment_is_made_once(project):
+    uv = re.search(r"^uv==\S+", LOCK, flags=re.MULTILINE)[0]
+    assert project.make("lint").returncode == 0
+    assert [call.split(" /")[0] for call in project.calls] == [
+        "python3 -m venv --clear .venv",
+        f"python -m pip install --quiet --disable-pip-version-check {uv}",
+        "uv pip install --python .venv/bin/python --compile-bytecode -r requirements.lock",
+        "uv pip install --python .venv/bin/python --no-deps --no-build-isolation -e .",
+        "ruff check .",
+        "ruff format --check .",
+    ]
+    project.make("lint")
+    assert project.calls == ["ruff check .", "ruff format --check ."]
+
+
+@needs_make
+def test_a_newer_lock_is_installed_into_the_same_environment(project):
+    project.make("lint")
+    os.utime(project.folder / "requirements.lock", (2e9, 2e9))
+    project.make("lint")
+    assert any("-r requirements.lock" in call for call in project.calls)
+    assert not any("-m venv" in call for call in project.calls)
+
+
+@needs_make
+@pytest.mark.parametrize("step", ["-m venv", "-m pip install", "--compile-bytecode", "--no-deps"])
+def test_an_installation_that_fails_is_taken_up_again(project, step):
+    assert project.make("lint", FAIL_AT=step).returncode != 0
+    assert not project.stamp.exists()
+    assert project.make("lint").returncode == 0
+    assert any("--no-deps" in call for call in project.calls)
+
+
+@needs_make
+def test_an_environment_of_another_folder_is_made_anew(project):
+    project.make("lint")
+    project.stamp.write_text("/home/ada/digits\n")
+    project.make("lint")
+    assert project.calls[0] == "python3 -m venv --clear .venv"
+
+
+@needs_make
+def test_the_cpu_build_is_taken_and_remembered(project):
+    project.make("lint", "TORCH_BACKEND=cpu")
+    (install,) = [call for call in project.calls if "--torch-backend" in call]
+    assert install.endswith("--torch-backend cpu -r .venv/requirements.lock")
+    filtered = (project.folder / ".venv/requirements.lock").read_text()
+    names = {line.split("==")[0] for line in filtered.splitlines() if "==" in line.split("#")[0]}
+    assert {"torch", "torchvision", "numpy"} <= names
+    assert not any(name.startswith(("nvidia", "cuda", "triton")) for name in names)
+    os.utime(project.folder / "requirements.lock", (2e9, 2e9))
+    project.make("lint")
+    assert any("--torch-backend cpu" in call for call in project.calls)
+
+
+@needs_make
+def test_an_older_python_is_refused(project):
+    old = project.folder / "old"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.18" || exit 1\n')
+    old.chmod(0o755)
+    for python, found in ((old, "Python 3.9.18"), ("no-such-python", "not found")):
+        run = project.make("book", f"PYTHON={python}")
+        assert run.returncode != 0
+        assert "expected Python 3.11 or later, got: " in run.stdout
+        assert found in run.stdout
+        assert "make book PYTHON=" in run.stdout
+        assert not project.stamp.exists()
+
+
+@needs_make
+def test_a_python_without_venv_is_refused(project):
+    assert project.make("book", FAIL_AT="ensurepip").returncode != 0
+    assert "apt-get install python3-venv" in project.make("book", FAIL_AT="ensurepip").stdout
+
+
+@needs_make
+def test_the_book_is_built_when_its_sources_have_changed(project):
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, project.folder)
+    page = project.folder / "_build/html/index.html"
+
+    def build():
+        run = project.make("book")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.touch()  # which the stand-in does not write
+        return [call for call in project.calls if call.startswith("jupyter-book")], run.stdout
+
+    assert build()[0] == ["jupyter-book build . -W -n --keep-going"]
+    calls, said = build()
+    assert calls == []
+    assert said.rstrip().endswith(str(page))  # where the book is
+    os.utime(project.folder / "_toc.yml", (2e9, 2e9))
+    assert len(build()[0]) == 1
+    assert project.make("book", FAIL_AT="build .").returncode != 0
+    assert not page.exists()  # so that the next `make book` builds again
+
+
+# ---- the pages ----------------------------------------------------------------------------------------------------
+
+
+def links_to_nowhere(page: Path, text: str) -> list[str]:
+    """Return the relative links of a Markdown page, and its links to headings of its own, that lead nowhere."""
+    headings = {
+        re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in text.splitlines()
+        if line[:1] == "#"
+    }
+    missing = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, heading = target.partition("#")
+        if re.match(r"https?:|mailto:", target):
+            continue
+        if (path and not (page.parent / path).exists()) or (not path and heading not in headings):
+            missing.append(target)
+    return missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(page):
+    assert links_to_nowhere(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_a_link_to_nowhere_is_found():
+    text = "# A page\n[a](README.md) [b](gone.md) [c](#a-page) [d](#gone) [e](https://example.org)"
+    assert links_to_nowhere(ROOT / "page.md", text) == ["gone.md", "#gone"]
+
+
+def test_the_checksums_in_the_data_s_readme_are_those_of_the_archives():
+    readme = (ROOT / "data/MNIST/README.md").read_text(encoding="utf-8")
+    archives = sorted((ROOT / "data/MNIST/raw").glob("*.gz"))
+    assert len(archives) == 4
+    for archive in archives:
+        content = archive.read_bytes()
+        md5, sha256 = hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest()
+        assert f"| `{archive.name}` | {len(content)} | `{md5}` | `{sha256}` |" in readme
