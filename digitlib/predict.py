@@ -1,21 +1,21 @@
-"""From the path of any picture of a digit to the digit and ten probabilities.
+"""From a picture of a digit to the digit: the stages between a photo and what the network was trained on.
 
-A network reads what it was trained on: light ink on black, the digit in a box of 20×20 pixels, its centre of mass in
-the middle of 28×28. So a picture goes through the stages of MNIST's makers, one function each:
+    load_grey        any picture file                      -> grey levels, upright, at most 400 pixels a side
+    even_light       paper and shadow                      -> how much darker than its paper each pixel is
+    find_ink         specks, ruled lines, noise            -> the writing alone, on exactly 0
+    to_mnist_format  writing of any size, anywhere         -> 28x28, as the makers of MNIST did it
+    predict          the four above, then the network      -> a digit and ten probabilities
 
-    load_grey        a file -> grey levels, turned upright, without transparency
-    find_ink         grey levels -> how much ink lies at each pixel; paper, shadows and specks become 0
-    to_mnist_format  ink -> 28×28, scaled and centred
-    predict          all of it, and the network
-
-Taught in notebook 11. Source: LeCun, Bottou, Bengio and Haffner 1998, section III.
+Each stage is a plain function on arrays, so that a notebook can draw what it does.
 """
 
+import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import skimage  # its parts are loaded on first use: importing this module stays cheap
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
@@ -23,226 +23,243 @@ from torch import Tensor, nn
 from digitlib.data import normalise
 from digitlib.evaluation import predict_logits
 
-IMAGE_SIZE, BOX_SIZE = 28, 20
-LARGEST_SIDE = 640  # pixels; finer detail than this does not survive the way to 20×20
-MOST_PIXELS = 64_000_000  # a file of a few kilobytes can claim to be a picture of many gigabytes
-LEAST_CONTRAST = 0.08  # between paper and ink, where 1 is black on white
-NEXT_STEP = "save it anew as a PNG or JPEG picture of one digit and name that file"
+# Only these decoders ever see a stranger's file: others in Pillow start programs (EPS) or are seldom used and less tested.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+MAX_PIXELS = 64_000_000
+WORKING_SIDE = 400  # pixels: plenty for a result of 28, and it averages a camera's noise away
 
 
 class ImageError(ValueError):
-    """A picture cannot be read, or shows no digit; the message says what to do next."""
+    """A file is no readable picture of a digit; the message names the file and says what to do next."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network reads in one picture.
+    """What the network reads in one picture.
 
     Attributes:
-        digit: the most probable one, 0 to 9.
-        probabilities: ten numbers that sum to 1, for the digits 0 to 9.
-        image: what the network saw, uint8 (28, 28), 0 = background, 255 = ink.
+        digit: the most probable digit, 0 to 9.
+        probabilities: ten floats that sum to 1, the softmax of the logits; probabilities[digit] is the largest.
+        image: uint8 (28, 28), what the network saw.
     """
 
     digit: int
     probabilities: tuple[float, ...]
-    image: Tensor
+    image: Tensor = field(repr=False, compare=False)
 
 
-def predict(model: nn.Module, path: Path | str) -> Prediction:
-    """Read the digit in a picture.
+def predict(model: nn.Module, path: str | os.PathLike) -> Prediction:
+    """Read the digit in a picture file.
 
     Args:
-        model: returns logits (N, 10) for normalised images.
-        path: a picture of one digit, dark on light or light on dark, of any format and mode that Pillow reads.
+        model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
+        path: a picture of one digit; dark on light or light on dark, any size.
     Raises:
-        ImageError: there is no such file, it is no picture or too large, or it shows no ink.
+        ImageError: the file is no readable picture, or no single digit is found in it.
+    Taught in notebook 11.
     """
     image = prepare(path)
-    probabilities = predict_logits(model, normalise(image[None])).double().softmax(dim=1)[0]
+    probabilities = predict_logits(model, normalise(image[None]))[0].double().softmax(0)
     return Prediction(int(probabilities.argmax()), tuple(probabilities.tolist()), image)
 
 
-def prepare(path: Path | str) -> Tensor:
-    """Return what a network is to see of a picture: uint8 (28, 28), 0 = background, 255 = ink.
-
-    Raises:
-        ImageError: see `predict`.
-    """
-    try:
-        return to_mnist_format(find_ink(load_grey(path)))
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error.__cause__
-
-
-def load_grey(path: Path | str) -> np.ndarray:
-    """Open a picture as grey levels, upright, with its transparent parts filled, at most 640 pixels a side.
+def prepare(path: str | os.PathLike) -> Tensor:
+    """Turn a picture file into an image like MNIST's own.
 
     Returns:
-        float32 (H, W), 0 = black, 1 = white.
+        uint8 (28, 28), 0 = background, 255 = ink.
     Raises:
-        ImageError: the file cannot be read as a picture.
+        ImageError: the file is no readable picture, or no single digit is found in it.
+    Taught in notebook 11.
     """
+    grey = load_grey(path)
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise ImageError(
-                    f"expected a picture of at most {MOST_PIXELS:,} pixels, got {picture.width} x {picture.height}; "
-                    "make it smaller and try again"
-                )
-            return _to_grey(picture)
+        return torch.from_numpy(to_mnist_format(find_ink(grey)))
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
+
+
+def load_grey(path: str | os.PathLike) -> np.ndarray:
+    """Open a picture file of any mode, turn it upright as its EXIF says, shrink it and make it grey.
+
+    Returns:
+        float32 (H, W), 0 = black, 1 = white, H and W at most 400.
+    Raises:
+        ImageError: the file is missing, cut short, larger than 64 million pixels, or no picture.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir() or not path.exists():
+            found = "a folder" if path.is_dir() else "nothing there"
+            raise ImageError(f"{path}: expected a picture file, found {found}; check the path")
+        if not path.is_file() or path.stat().st_size == 0:
+            raise ImageError(f"{path}: expected a picture file, found no content; save the picture again")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow warns of is either checked here or harmless
+            with Image.open(path, formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+                return _to_grey(image)
     except ImageError:
         raise
-    except FileNotFoundError as error:
-        raise ImageError("expected a picture, found no such file; check the path") from error
-    except IsADirectoryError as error:
-        raise ImageError("expected a picture, found a folder; name the files in it") from error
-    except PermissionError as error:
-        raise ImageError(
-            "expected a picture, got no permission to read it; change it and try again"
-        ) from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"expected a picture, found a file of another kind; {NEXT_STEP}") from error
+    except UnidentifiedImageError:
+        message = f"expected a picture ({', '.join(FORMATS)}), found another kind of file; save it as PNG or JPEG"
     except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"expected a picture of at most {MOST_PIXELS:,} pixels, got far more; make it smaller"
-        ) from error
-    except Exception as error:  # a damaged file makes Pillow's decoders raise almost anything
-        raise ImageError(
-            f"expected a whole picture, found a damaged or shortened one; {NEXT_STEP}"
-        ) from error
+        message = f"expected at most {MAX_PIXELS:,} pixels, found {error}; crop it to the digit or scale it down"
+    except Exception as error:  # a decoder given damaged data may fail with anything, from struct.error to MemoryError
+        message = f"expected a whole, readable picture, found {error or type(error).__name__}; save or copy it again"
+    raise ImageError(" ".join(f"{path}: {message}".split()))
 
 
-def find_ink(grey: np.ndarray) -> np.ndarray:
-    """Tell ink from paper, whichever of the two is darker, also where the light falls unevenly.
+def _to_grey(image: Image.Image) -> np.ndarray:
+    """Shrink early, in the file's own mode where that is possible: 50 million pixels must not become floats."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.nan_to_num(np.array(image, dtype=np.float32), copy=False, posinf=0, neginf=0)
+        # 16-bit files are white at 65535; the other two modes have no fixed white, so take the customary one that fits.
+        customary = (65535,) if image.mode.startswith("I;16") else (1, 255, 65535)
+        low, high = min(0.0, float(values.min())), float(values.max())
+        white = next((w for w in customary if high - low <= w), high - low)
+        grey = Image.fromarray(values)
+        grey.info = image.info  # where the EXIF is
+        grey.thumbnail((WORKING_SIDE, WORKING_SIDE))
+        return np.clip((np.asarray(ImageOps.exif_transpose(grey)) - low) / white, 0, 1).astype(np.float32)
 
-    Args:
-        grey: float (H, W), 0 = black, 1 = white.
-    Returns:
-        float32 (H, W), 0 = paper, 1 = full ink; stray specks are paper, the grey edges of strokes are kept.
-    Raises:
-        ImageError: there is no ink.
-    """
-    from skimage.filters import apply_hysteresis_threshold, gaussian, threshold_otsu
-    from skimage.morphology import dilation
-
-    if not _is_dark_on_light(grey):
-        grey = 1 - grey
-    darkness = np.clip(1 - grey / _paper(grey), 0, 1)
-    blur = max(grey.shape) / 400 if max(grey.shape) > 100 else 0  # grain of the paper, noise of the camera
-    smooth = gaussian(darkness, blur) if blur else darkness
-    if np.ptp(smooth) < LEAST_CONTRAST:
-        raise ImageError(
-            f"expected a digit, found an empty picture (contrast {np.ptp(smooth):.0%}, at least {LEAST_CONTRAST:.0%} is "
-            "needed); write it larger or darker"
-        )
-    threshold = threshold_otsu(smooth)
-    full = np.percentile(darkness[smooth > threshold], 90)
-    threshold = max(threshold, full / 2)
-    strokes = _without_specks(smooth > threshold, darkness)
-    # Around the strokes their fainter edges count as ink, down to where the empty paper begins.
-    rows, columns = np.nonzero(strokes)
-    reach = int(np.ceil(0.1 * (max(np.ptp(rows), np.ptp(columns)) + 1)))
-    near = dilation(strokes, _square(reach))
-    floor = min(np.percentile(smooth[~near], 99), threshold) if (~near).any() else 0.0
-    ink = near & apply_hysteresis_threshold(smooth, floor, threshold)
-    return np.where(ink, np.clip((darkness - floor) / (full - floor), 0, 1), 0).astype(np.float32)
+    if image.mode in ("1", "P", "PA") or "transparency" in image.info:  # entries of a palette cannot be averaged
+        transparent = image.mode == "PA" or "transparency" in image.info
+        image = image.convert("RGBA" if transparent else "L")
+    image.thumbnail((WORKING_SIDE, WORKING_SIDE))  # JPEGs are decoded at 1/2, 1/4 or 1/8 of their size here
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("LA", "RGBA"):
+        grey, alpha = np.moveaxis(np.asarray(image.convert("LA"), dtype=np.float32) / 255, -1, 0)
+        return _lay_on_paper(grey, alpha)
+    return np.asarray(image.convert("L"), dtype=np.float32) / 255
 
 
-def to_mnist_format(ink: np.ndarray) -> Tensor:
-    """Scale ink into 20×20 with its proportions kept, and put its centre of mass into the middle of 28×28.
-
-    Args:
-        ink: float (H, W), 0 = paper, 1 = full ink.
-    Returns:
-        uint8 (28, 28), 0 = background, 255 = the fullest ink.
-    Raises:
-        ImageError: there is no ink.
-    """
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    if len(rows) == 0:
-        raise ImageError("expected a digit, found no ink; write it larger or darker")
-    crop = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = crop.shape
-    side = max(height, width)
-    square = np.zeros((side, side), dtype=np.float32)
-    top, left = (side - height) // 2, (side - width) // 2
-    square[top : top + height, left : left + width] = crop
-    small = np.asarray(Image.fromarray(square).resize((BOX_SIZE, BOX_SIZE), Image.Resampling.BOX))
-    small = small / small.max()
-    steps, mass = np.arange(BOX_SIZE), small.sum()
-    # The box may move by 8 pixels; its centre of mass goes to row 14 and column 14, as in MNIST.
-    top = int(np.clip(round(IMAGE_SIZE / 2 - (small.sum(axis=1) @ steps) / mass), 0, IMAGE_SIZE - BOX_SIZE))
-    left = int(np.clip(round(IMAGE_SIZE / 2 - (small.sum(axis=0) @ steps) / mass), 0, IMAGE_SIZE - BOX_SIZE))
-    image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
-    image[top : top + BOX_SIZE, left : left + BOX_SIZE] = np.rint(255 * small)
-    return torch.from_numpy(image)
-
-
-def _to_grey(picture: Image.Image) -> np.ndarray:
-    if (
-        picture.mode.startswith("I") or picture.mode == "F"
-    ):  # more than 8 bits a pixel: scale before Pillow clips them
-        levels = np.nan_to_num(np.asarray(picture, dtype=np.float32))
-        most = (
-            65535 if picture.mode.startswith("I;16") or levels.max() > 255 else 255 if levels.max() > 1 else 1
-        )
-        picture = Image.fromarray(np.clip(levels / most, 0, 1))
-        picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-        return np.clip(np.asarray(picture), 0, 1)
-    if picture.mode in ("1", "P", "PA"):
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    orientation = picture.getexif().get(0x0112)
-    picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-    if orientation:
-        picture = ImageOps.exif_transpose(picture)
-    if not picture.has_transparency_data:
-        return np.asarray(picture.convert("L"), dtype=np.float32) / 255
-    grey, alpha = np.moveaxis(
-        np.asarray(picture.convert("RGBA").convert("LA"), dtype=np.float32) / 255, -1, 0
-    )
+def _lay_on_paper(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Put a transparent picture on a paper that its ink stands out from, be it black, white or in between."""
     opaque = grey[alpha > 0.5]
-    if len(opaque) == 0:
+    if opaque.size == 0:
         return np.ones_like(grey)
-    if np.ptp(np.percentile(opaque, [1, 99])) < 0.3:  # one colour: the shape is in what is transparent
-        return 1 - alpha
+    darkest, lightest = np.percentile(opaque, (0.5, 99.5))
+    if alpha.min() < 0.5 and lightest - darkest < 0.3:
+        return 1 - alpha  # one colour all over: only the shape tells, so draw it black on white
     return grey * alpha + np.median(opaque) * (1 - alpha)
 
 
-def _is_dark_on_light(grey: np.ndarray) -> bool:
-    """Compare pixels with their surroundings: the few that differ much are ink, the many that differ little paper."""
-    from skimage.filters import gaussian
+def even_light(grey: np.ndarray) -> np.ndarray:
+    """Remove paper, light and shadow: how much darker than the paper under it is each pixel?
 
-    difference = grey - gaussian(grey, max(grey.shape) / 8, mode="nearest")
-    return bool((difference**3).sum() < 0)
+    Ink covers the smaller part of a picture. So, next to the mean around them, the few pixels that differ most are
+    ink, and the sign of the third moment (the skewness) says whether they are dark or light.
 
-
-def _paper(grey: np.ndarray) -> np.ndarray:
-    """Return how bright the paper would be at each pixel without the ink on it."""
-    from skimage.filters import gaussian
-    from skimage.morphology import closing
+    Args:
+        grey: float32 (H, W), 0 to 1, dark writing on light or light on dark.
+    Returns:
+        float32 (H, W), 0 = paper, 1 = as dark as can be; for light writing, of the negative.
+    Taught in notebook 11.
+    """
+    side = max(grey.shape)
+    contrast = grey - skimage.filters.gaussian(grey, side / 8)
+    if (contrast**3).sum() > 0:
+        grey = 1 - grey
 
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     level = np.median(border)
-    if np.mean(np.abs(border - level) < 0.02) >= 0.8:  # drawn on a screen, or scanned: one level everywhere
-        return np.full_like(grey, max(level, 1e-3))
-    reach = max(1, int(0.07 * max(grey.shape)))  # wider than half a stroke, narrower than a shadow
-    smooth = gaussian(grey, max(grey.shape) / 400) if max(grey.shape) > 100 else grey
-    paper = closing(smooth, _square(reach))
-    return np.maximum(paper, 0.35 * paper.max())
+    if np.mean(np.abs(border - level) < 0.02) > 0.8:
+        paper = np.full_like(grey, level)  # a drawing or a scan, or MNIST itself: nothing to even out
+    else:
+        # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes.
+        smooth = skimage.filters.gaussian(grey, side / 400)
+        paper = skimage.morphology.closing(smooth, _square(round(side * 0.07)))
+        paper = np.maximum(paper, 0.35 * paper.max())  # darker than any shadow: the middle of a very thick stroke
+    return (np.clip(paper - grey, 0, None) / np.maximum(paper, 0.05)).astype(np.float32)
 
 
-def _without_specks(mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Keep the connected pieces that weigh at least a twentieth of the heaviest."""
-    from skimage.measure import label
+def find_ink(grey: np.ndarray) -> np.ndarray:
+    """Keep the writing with its grey levels, as MNIST's edges are grey too, and set everything else to exactly 0.
 
-    pieces = label(mask, connectivity=2)
-    weight = np.bincount(pieces.ravel(), weights=weights.ravel())
-    weight[0] = 0
-    return (weight >= weight.max() / 20)[pieces] & mask
+    Args:
+        grey: float32 (H, W), 0 to 1, dark writing on light or light on dark.
+    Returns:
+        float32 (H, W), 0 = background, 1 = ink.
+    Raises:
+        ImageError: there is no writing, or writing in several places.
+    Taught in notebook 11.
+    """
+    dark = even_light(grey)
+    smooth = skimage.filters.gaussian(dark, max(dark.shape) / 400) if max(dark.shape) > 100 else dark
+    threshold = skimage.filters.threshold_otsu(smooth)
+    ink_level = np.percentile(dark[smooth > threshold], 90) if smooth.max() > threshold else 0.0
+    threshold = max(threshold, ink_level / 2)  # at half the ink's darkness: shadows and ruled lines stay below
+    body = smooth > threshold
+    # Noise has no gap between the two sides of a threshold; ink on paper has.
+    gap = ink_level - smooth[~body].mean()
+    if not body.any() or gap < max(0.08, 4 * smooth[~body].std()):
+        raise ImageError("expected a digit, found a blank picture; write darker, or crop it closer to the digit")
+
+    body = _main_writing(body, dark)
+    margin = skimage.morphology.dilation(body, _square(int(np.ceil(0.15 * _length(body)))))
+    # All but 1% of the paper away from the ink is lighter than this; it is 0 where the paper is clean.
+    floor = min(np.percentile(smooth[~margin], 99), threshold) if not margin.all() else 0.0
+    kept = margin & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold)
+    kept = _main_writing(kept, dark)
+    return np.where(kept, np.clip((dark - floor) / (ink_level - floor), 0, 1), 0).astype(np.float32)
 
 
-def _square(reach: int):
-    from skimage.morphology import footprint_rectangle
+def _main_writing(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Drop specks, and whatever lies further from the largest piece than two fifths of its length."""
+    pieces = skimage.measure.label(mask, connectivity=2)
+    mass = np.bincount(pieces.ravel(), weights=weight.ravel() * mask.ravel())
+    mask = (mass >= 0.05 * mass.max())[pieces] & mask
+    reach = max(1, round(0.2 * _length(pieces == mass.argmax())))
+    groups = skimage.measure.label(skimage.morphology.dilation(mask, _square(reach)), connectivity=2) * mask
+    return groups == np.bincount(groups.ravel(), weights=weight.ravel() * mask.ravel()).argmax()
 
-    return footprint_rectangle((2 * reach + 1, 2 * reach + 1), decomposition="separable")
+
+def _square(reach: int) -> tuple:
+    return skimage.morphology.footprint_rectangle((2 * reach + 1, 2 * reach + 1), decomposition="separable")
+
+
+def _box(mask: np.ndarray) -> tuple[slice, slice]:
+    """The smallest rows and columns that hold all of the mask."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _length(mask: np.ndarray) -> int:
+    return max(mask[_box(mask)].shape)
+
+
+def to_mnist_format(ink: np.ndarray) -> np.ndarray:
+    """Scale the writing into 20x20 pixels and centre it by mass in 28x28, as MNIST was made.
+
+    Args:
+        ink: float32 (H, W), 0 = background, 1 = ink.
+    Returns:
+        uint8 (28, 28), 0 = background, 255 = ink. The centre of mass lies at row 14, column 14, to half a pixel.
+    Raises:
+        ImageError: there is no ink.
+    Taught in notebook 11. Source: LeCun et al. 1998, section III.A.
+    """
+    if not (ink > 0).any():
+        raise ImageError("expected some ink, found none; look at what find_ink made of the picture")
+    digit = ink[_box(ink > 0)]
+    height, width = digit.shape
+    side = max(height, width)
+    square = np.zeros((side, side), np.float32)  # padding to a square first keeps the aspect ratio exactly
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = digit
+
+    # BOX averages the pixels under each new one, and leaves a digit that has 20 already as it is.
+    how = Image.Resampling.BOX if side >= 20 else Image.Resampling.BICUBIC
+    small = np.clip(np.asarray(Image.fromarray(square).resize((20, 20), how)), 0, 1)
+    small = small / small.max()  # a thin pen would otherwise come out as pale as it is thin
+
+    offset = []
+    for axis in (1, 0):  # rows, then columns
+        mass = small.sum(axis)
+        centre = (mass * np.arange(20)).sum() / mass.sum()
+        offset.append(int(np.clip(np.floor(14.5 - centre), 0, 8)))  # 0 to 8, so that nothing is cut off
+    image = np.zeros((28, 28), np.uint8)
+    image[offset[0] : offset[0] + 20, offset[1] : offset[1] + 20] = np.rint(255 * small)
+    return image
