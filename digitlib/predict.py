@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from digitlib.data import normalise
 from digitlib.evaluation import predict_logits
 
-# Only these decoders ever see a stranger's file: others in Pillow start programs (EPS) or are seldom used and less tested.
+# Only these decoders ever see a stranger's file: others in Pillow start programs (EPS), or are seldom used and tested.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
 WORKING_SIDE = 400  # pixels: plenty for a result of 28, and it averages a camera's noise away
@@ -103,10 +103,16 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
     except ImageError:
         raise
     except UnidentifiedImageError:
-        message = f"expected a picture ({', '.join(FORMATS)}), found another kind of file; save it as PNG or JPEG"
+        message = (
+            f"expected a picture ({', '.join(FORMATS)}), found another kind of file; save it as PNG or JPEG"
+        )
     except Image.DecompressionBombError as error:
-        message = f"expected at most {MAX_PIXELS:,} pixels, found {error}; crop it to the digit or scale it down"
-    except Exception as error:  # a decoder given damaged data may fail with anything, from struct.error to MemoryError
+        message = (
+            f"expected at most {MAX_PIXELS:,} pixels, found {error}; crop it to the digit or scale it down"
+        )
+    except (
+        Exception
+    ) as error:  # a decoder given damaged data may fail with anything, from struct.error to MemoryError
         message = f"expected a whole, readable picture, found {error or type(error).__name__}; save or copy it again"
     raise ImageError(" ".join(f"{path}: {message}".split()))
 
@@ -124,7 +130,9 @@ def _to_grey(image: Image.Image) -> np.ndarray:
         grey.thumbnail((WORKING_SIDE, WORKING_SIDE))
         return np.clip((np.asarray(ImageOps.exif_transpose(grey)) - low) / white, 0, 1).astype(np.float32)
 
-    if image.mode in ("1", "P", "PA") or "transparency" in image.info:  # entries of a palette cannot be averaged
+    if (
+        image.mode in ("1", "P", "PA") or "transparency" in image.info
+    ):  # entries of a palette cannot be averaged
         transparent = image.mode == "PA" or "transparency" in image.info
         image = image.convert("RGBA" if transparent else "L")
     image.thumbnail((WORKING_SIDE, WORKING_SIDE))  # JPEGs are decoded at 1/2, 1/4 or 1/8 of their size here
@@ -171,7 +179,9 @@ def even_light(grey: np.ndarray) -> np.ndarray:
         # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes.
         smooth = skimage.filters.gaussian(grey, side / 400)
         paper = skimage.morphology.closing(smooth, _square(round(side * 0.07)))
-        paper = np.maximum(paper, 0.35 * paper.max())  # darker than any shadow: the middle of a very thick stroke
+        paper = np.maximum(
+            paper, 0.35 * paper.max()
+        )  # darker than any shadow: the middle of a very thick stroke
     return (np.clip(paper - grey, 0, None) / np.maximum(paper, 0.05)).astype(np.float32)
 
 
@@ -190,12 +200,16 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     smooth = skimage.filters.gaussian(dark, max(dark.shape) / 400) if max(dark.shape) > 100 else dark
     threshold = skimage.filters.threshold_otsu(smooth)
     ink_level = np.percentile(dark[smooth > threshold], 90) if smooth.max() > threshold else 0.0
-    threshold = max(threshold, ink_level / 2)  # at half the ink's darkness: shadows and ruled lines stay below
+    threshold = max(
+        threshold, ink_level / 2
+    )  # at half the ink's darkness: shadows and ruled lines stay below
     body = smooth > threshold
     # Noise has no gap between the two sides of a threshold; ink on paper has.
     gap = ink_level - smooth[~body].mean()
     if not body.any() or gap < max(0.08, 4 * smooth[~body].std()):
-        raise ImageError("expected a digit, found a blank picture; write darker, or crop it closer to the digit")
+        raise ImageError(
+            "expected a digit, found a blank picture; write darker, or crop it closer to the digit"
+        )
 
     body = _main_writing(body, dark)
     margin = skimage.morphology.dilation(body, _square(int(np.ceil(0.15 * _length(body)))))
