@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from digitlib.data import normalise
 from digitlib.evaluation import predict_logits
 
-# Only these decoders ever see a stranger's file: others in Pillow start programs (EPS), or are seldom used and tested.
+# No other decoder sees a stranger's file: Pillow has some that start programs (EPS) or are hardly ever used.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
 WORKING_SIDE = 400  # pixels: plenty for a result of 28, and it averages a camera's noise away
@@ -53,9 +53,10 @@ def predict(model: nn.Module, path: str | os.PathLike) -> Prediction:
 
     Args:
         model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
-        path: a picture of one digit; dark on light or light on dark, any size.
+        path: a picture of one digit; dark on light or light on dark, any size. Of several digits, those that
+            stand close together are read as one, and the rest is left out.
     Raises:
-        ImageError: the file is no readable picture, or no single digit is found in it.
+        ImageError: the file is no readable picture, or nothing is written on it.
     Taught in notebook 11.
     """
     image = prepare(path)
@@ -69,7 +70,7 @@ def prepare(path: str | os.PathLike) -> Tensor:
     Returns:
         uint8 (28, 28), 0 = background, 255 = ink.
     Raises:
-        ImageError: the file is no readable picture, or no single digit is found in it.
+        ImageError: the file is no readable picture, or nothing is written on it.
     Taught in notebook 11.
     """
     grey = load_grey(path)
@@ -103,25 +104,20 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
     except ImageError:
         raise
     except UnidentifiedImageError:
-        message = (
-            f"expected a picture ({', '.join(FORMATS)}), found another kind of file; save it as PNG or JPEG"
-        )
+        expected, found = f"a picture ({', '.join(FORMATS)})", "another kind of file; save it as PNG or JPEG"
     except Image.DecompressionBombError as error:
-        message = (
-            f"expected at most {MAX_PIXELS:,} pixels, found {error}; crop it to the digit or scale it down"
-        )
-    except (
-        Exception
-    ) as error:  # a decoder given damaged data may fail with anything, from struct.error to MemoryError
-        message = f"expected a whole, readable picture, found {error or type(error).__name__}; save or copy it again"
-    raise ImageError(" ".join(f"{path}: {message}".split()))
+        expected, found = f"at most {MAX_PIXELS:,} pixels", f"{error}; crop it to the digit or scale it down"
+    except Exception as error:  # on damaged data a decoder may fail with anything, even struct.error
+        reason = error if str(error) else type(error).__name__
+        expected, found = "a whole, readable picture", f"{reason}; save or copy it again"
+    raise ImageError(f"{path}: expected {expected}, found {' '.join(found.split())}")
 
 
 def _to_grey(image: Image.Image) -> np.ndarray:
     """Shrink early, in the file's own mode where that is possible: 50 million pixels must not become floats."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values = np.nan_to_num(np.array(image, dtype=np.float32), copy=False, posinf=0, neginf=0)
-        # 16-bit files are white at 65535; the other two modes have no fixed white, so take the customary one that fits.
+        # 16-bit files are white at 65535; the others have no fixed white, so take the customary one that fits.
         customary = (65535,) if image.mode.startswith("I;16") else (1, 255, 65535)
         low, high = min(0.0, float(values.min())), float(values.max())
         white = next((w for w in customary if high - low <= w), high - low)
@@ -130,10 +126,8 @@ def _to_grey(image: Image.Image) -> np.ndarray:
         grey.thumbnail((WORKING_SIDE, WORKING_SIDE))
         return np.clip((np.asarray(ImageOps.exif_transpose(grey)) - low) / white, 0, 1).astype(np.float32)
 
-    if (
-        image.mode in ("1", "P", "PA") or "transparency" in image.info
-    ):  # entries of a palette cannot be averaged
-        transparent = image.mode == "PA" or "transparency" in image.info
+    transparent = image.mode == "PA" or "transparency" in image.info
+    if image.mode in ("1", "P") or transparent:  # the entries of a palette cannot be averaged
         image = image.convert("RGBA" if transparent else "L")
     image.thumbnail((WORKING_SIDE, WORKING_SIDE))  # JPEGs are decoded at 1/2, 1/4 or 1/8 of their size here
     image = ImageOps.exif_transpose(image)
@@ -179,9 +173,7 @@ def even_light(grey: np.ndarray) -> np.ndarray:
         # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes.
         smooth = skimage.filters.gaussian(grey, side / 400)
         paper = skimage.morphology.closing(smooth, _square(round(side * 0.07)))
-        paper = np.maximum(
-            paper, 0.35 * paper.max()
-        )  # darker than any shadow: the middle of a very thick stroke
+        paper = np.maximum(paper, 0.35 * paper.max())  # below that it is ink, not shadow
     return (np.clip(paper - grey, 0, None) / np.maximum(paper, 0.05)).astype(np.float32)
 
 
@@ -193,23 +185,20 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     Returns:
         float32 (H, W), 0 = background, 1 = ink.
     Raises:
-        ImageError: there is no writing, or writing in several places.
+        ImageError: there is no writing.
     Taught in notebook 11.
     """
     dark = even_light(grey)
     smooth = skimage.filters.gaussian(dark, max(dark.shape) / 400) if max(dark.shape) > 100 else dark
     threshold = skimage.filters.threshold_otsu(smooth)
-    ink_level = np.percentile(dark[smooth > threshold], 90) if smooth.max() > threshold else 0.0
-    threshold = max(
-        threshold, ink_level / 2
-    )  # at half the ink's darkness: shadows and ruled lines stay below
+    if smooth.max() > threshold:
+        # Half as dark as the ink: most shadows and ruled lines stay below that.
+        threshold = max(threshold, np.percentile(smooth[smooth > threshold], 90) / 2)
     body = smooth > threshold
-    # Noise has no gap between the two sides of a threshold; ink on paper has.
-    gap = ink_level - smooth[~body].mean()
-    if not body.any() or gap < max(0.08, 4 * smooth[~body].std()):
-        raise ImageError(
-            "expected a digit, found a blank picture; write darker, or crop it closer to the digit"
-        )
+    # Ink stands out from its paper; noise, which any threshold cuts in two, does not.
+    paper = smooth[~body]
+    if not body.any() or np.percentile(smooth[body], 90) - paper.mean() < max(0.08, 5 * paper.std()):
+        raise ImageError("expected a digit, found a blank picture; write darker, or crop it closer")
 
     body = _main_writing(body, dark)
     margin = skimage.morphology.dilation(body, _square(int(np.ceil(0.15 * _length(body)))))
@@ -217,6 +206,7 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     floor = min(np.percentile(smooth[~margin], 99), threshold) if not margin.all() else 0.0
     kept = margin & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold)
     kept = _main_writing(kept, dark)
+    ink_level = np.percentile(dark[body], 90)
     return np.where(kept, np.clip((dark - floor) / (ink_level - floor), 0, 1), 0).astype(np.float32)
 
 
