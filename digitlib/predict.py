@@ -116,15 +116,15 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
 def _to_grey(image: Image.Image) -> np.ndarray:
     """Shrink early, in the file's own mode where that is possible: 50 million pixels must not become floats."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.nan_to_num(np.array(image, dtype=np.float32), copy=False, posinf=0, neginf=0)
         # 16-bit files are white at 65535; the others have no fixed white, so take the customary one that fits.
         customary = (65535,) if image.mode.startswith("I;16") else (1, 255, 65535)
+        image = image.convert("I") if image.mode.startswith("I;16") else image
+        image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)  # BOX overshoots no white
+        values = np.asarray(ImageOps.exif_transpose(image), dtype=np.float32)
+        values = np.nan_to_num(values, posinf=0, neginf=0)
         low, high = min(0.0, float(values.min())), float(values.max())
-        white = next((w for w in customary if high - low <= w), high - low)
-        grey = Image.fromarray(values)
-        grey.info = image.info  # where the EXIF is
-        grey.thumbnail((WORKING_SIDE, WORKING_SIDE))
-        return np.clip((np.asarray(ImageOps.exif_transpose(grey)) - low) / white, 0, 1).astype(np.float32)
+        white = next((level for level in customary if high - low < 1.01 * level), high - low)
+        return np.clip((values - low) / white, 0, 1).astype(np.float32)
 
     transparent = image.mode == "PA" or "transparency" in image.info
     if image.mode in ("1", "P") or transparent:  # the entries of a palette cannot be averaged
