@@ -15,6 +15,12 @@ A map of the modules, each small enough to read in one sitting:
 Importing digitlib does no work: no download, no choice of a device, no seed.
 """
 
+import os
+
+# Threads that wait would otherwise spin, and a busy neighbour would slow training many times over. This counts only
+# where it is set before torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from digitlib.checkpoints import load_or_train
 from digitlib.data import batches, load_part, load_raw, normalise
 from digitlib.evaluation import evaluate, predict_logits

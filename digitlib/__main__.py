@@ -13,10 +13,6 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-# Threads that wait would otherwise spin, and a busy neighbour would slow training many times over. This counts only
-# where it is set before torch is imported, which is why the imports of digitlib stand inside the functions below.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""

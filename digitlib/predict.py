@@ -206,7 +206,7 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     floor = min(np.percentile(smooth[~margin], 99), threshold) if not margin.all() else 0.0
     kept = margin & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold)
     kept = _main_writing(kept, dark)
-    ink_level = np.percentile(dark[body], 90)
+    ink_level = np.percentile(smooth[body], 90)
     return np.where(kept, np.clip((dark - floor) / (ink_level - floor), 0, 1), 0).astype(np.float32)
 
 
@@ -254,9 +254,8 @@ def to_mnist_format(ink: np.ndarray) -> np.ndarray:
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = digit
 
-    # BOX averages the pixels under each new one, and leaves a digit that has 20 already as it is.
-    how = Image.Resampling.BOX if side >= 20 else Image.Resampling.BICUBIC
-    small = np.clip(np.asarray(Image.fromarray(square).resize((20, 20), how)), 0, 1)
+    # Antialiased, and a digit that has 20 pixels already stays as it is.
+    small = np.asarray(Image.fromarray(square).resize((20, 20), Image.Resampling.HAMMING))
     small = small / small.max()  # a thin pen would otherwise come out as pale as it is thin
 
     offset = []

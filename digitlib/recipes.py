@@ -3,6 +3,7 @@
 The command line, the notebooks, the benchmark and the tests all take them from here.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -59,17 +60,24 @@ class Recipe:
                 raise ValueError(
                     f"expected {setting} to be one of {', '.join(known)}, got {getattr(self, setting)!r}"
                 )
+        # A name becomes the name of a file, and both are printed: a checkpoint from a stranger brings its own.
+        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
+            raise ValueError(f"expected name in small letters, digits, - and _, got {self.name!r}")
+        if not isinstance(self.title, str) or not self.title.isprintable():
+            raise ValueError(f"expected title to be one printable line, got {self.title!r}")
+        if not isinstance(self.augment, bool):
+            raise ValueError(f"expected augment to be True or False, got {self.augment!r}")
         for setting in ("batch_size", "num_epochs"):
             value = getattr(self, setting)
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:  # True is an int as well
                 raise ValueError(f"expected {setting} to be a whole number of at least 1, got {value!r}")
-        for setting, limit in (("learning_rate", 100), ("clip_norm", 1e6)):
-            value = getattr(self, setting)
-            if value is not None and not 0 < value <= limit:
-                raise ValueError(f"expected {setting} above 0 and at most {limit}, got {value!r}")
+        if self.learning_rate is None or not 0 < self.learning_rate <= 100:
+            raise ValueError(f"expected learning_rate above 0 and at most 100, got {self.learning_rate!r}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"expected clip_norm above 0, or None, got {self.clip_norm!r}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"expected momentum from 0 to below 1, got {self.momentum!r}")
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+        if type(self.seed) is not int or not 0 <= self.seed < 2**63:
             raise ValueError(f"expected seed to be a whole number of at least 0, got {self.seed!r}")
 
 

@@ -523,7 +523,6 @@ def test_settings_that_no_recipe_has(changes, words, forge):
     assert any(word in message for word in words.split("|"))
 
 
-@pytest.mark.xfail(strict=True, reason="Recipe lets them pass")
 @pytest.mark.parametrize(
     "changes",
     [

@@ -674,7 +674,6 @@ def test_ctrl_c_ends_a_training_in_one_line(tmp_path):
     assert not (tmp_path / "mine.pth").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="digitlib/__init__.py imports torch before __main__ is reached")
 def test_waiting_threads_are_told_to_sleep_before_torch_is_imported():
     script = (
         "import os, sys\n"
