@@ -255,7 +255,7 @@ def to_mnist_format(ink: np.ndarray) -> np.ndarray:
     square[top : top + height, left : left + width] = digit
 
     # Antialiased, and a digit that has 20 pixels already stays as it is.
-    small = np.asarray(Image.fromarray(square).resize((20, 20), Image.Resampling.HAMMING))
+    small = np.asarray(Image.fromarray(square).resize((20, 20), Image.Resampling.BILINEAR))
     small = small / small.max()  # a thin pen would otherwise come out as pale as it is thin
 
     offset = []
