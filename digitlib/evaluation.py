@@ -98,7 +98,7 @@ def measure(logits: Tensor, labels: Tensor) -> Evaluation:
 def accuracy_interval(num_correct: int, num_images: int) -> tuple[float, float]:
     """Return the 95% Wilson score interval of an accuracy, as two shares.
 
-    Another test set of the same kind and size would give an accuracy in about this range.
+    Of many test sets of one kind, about 95% give an interval that covers the accuracy on unlimited images of that kind.
 
     Raises:
         ValueError: the counts are impossible.

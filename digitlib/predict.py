@@ -167,7 +167,7 @@ def even_light(grey: np.ndarray) -> np.ndarray:
 
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     level = np.median(border)
-    if np.mean(np.abs(border - level) < 0.02) > 0.8:
+    if np.mean(np.abs(border - level) < 0.02) > 0.5:
         paper = np.full_like(grey, level)  # a drawing or a scan, or MNIST itself: nothing to even out
     else:
         # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes.
