@@ -97,7 +97,8 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
             raise ImageError(f"{path}: expected a picture file, found no content; save the picture again")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow warns of is either checked here or harmless
-            with Image.open(path, formats=FORMATS) as image:
+            # By its name Pillow 13 would map an uncompressed TIFF into memory, and lose one that lies on its side.
+            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
                 return _to_grey(image)
@@ -115,6 +116,8 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
 
 def _to_grey(image: Image.Image) -> np.ndarray:
     """Shrink early, in the file's own mode where that is possible: 50 million pixels must not become floats."""
+    if image.format == "TIFF":
+        image.load()  # Pillow turns these upright as it loads them; only then is their size what it says
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # 16-bit files are white at 65535; the others have no fixed white, so take the customary one that fits.
         customary = (65535,) if image.mode.startswith("I;16") else (1, 255, 65535)
