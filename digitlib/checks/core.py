@@ -1,0 +1,337 @@
+"""What every check shares: the result, the blank stub, and a safe way to call a stranger's code.
+
+A check is a function of one answer: a function, a class or a value that a student wrote. It raises `NotYet` with a
+hint at the first property that fails, and returns at the end. The decorator `exercise` makes a `Result` of both.
+"""
+
+import builtins
+import contextlib
+import copy
+import ctypes
+import dis
+import functools
+import html
+import io
+import random
+import re
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+PASSED, NOT_ATTEMPTED, NOT_YET = "passed", "not attempted", "not yet"
+SECONDS = 10.0  # an answer that takes longer has most likely a loop without an end
+CHECKS: dict[str, Callable] = {}  # every check, by the id of its exercise
+
+_MARKS = {PASSED: "✔", NOT_ATTEMPTED: "○", NOT_YET: "✘"}
+_TITLES = {PASSED: "Passed.", NOT_ATTEMPTED: "Not attempted yet.", NOT_YET: "Not yet."}
+_COLOURS = {PASSED: "#1a7f4b", NOT_ATTEMPTED: "#767676", NOT_YET: "#c2550a"}
+_BEGIN = "Write your answer in the cell above, run that cell, then run this one again."
+
+
+class NotYet(Exception):
+    """An answer lacks a property; the message is the hint that the student reads."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found; a notebook shows it as one or two lines.
+
+    Attributes:
+        exercise: the exercise's id.
+        status: "passed", "not attempted" or "not yet".
+        message: one sentence or two; names in `backticks` are code.
+    """
+
+    exercise: str
+    status: str
+    message: str
+
+    def __repr__(self) -> str:
+        return f"{_MARKS[self.status]} {_TITLES[self.status]} {self.message}"
+
+    def _repr_html_(self) -> str:
+        message = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.message, quote=False))
+        style = f"border-left: 4px solid {_COLOURS[self.status]}; padding: 0.2em 0.8em;"
+        return (
+            f'<div role="status" style="{style}">{_MARKS[self.status]} <strong>{_TITLES[self.status]}</strong> '
+            f"{message}</div>"
+        )
+
+
+def exercise(*, passed: str, blank: object = None) -> Callable:
+    """Turn a function of one answer into a check: it returns a Result, and never raises.
+
+    The check's random numbers are new each time, and those of the notebook go on as if it had not been called.
+
+    Args:
+        passed: what to tell a student whose answer is right; better one thing to remember than praise.
+        blank: the stub, where it is more than an empty body: the program of a bug hunt, as it stands there.
+    """
+
+    def decorate(body: Callable[[object], None]) -> Callable[[object], Result]:
+        @functools.wraps(body)
+        def check(answer: object = None) -> Result:
+            try:
+                if is_blank(answer, blank):
+                    return Result(body.__name__, NOT_ATTEMPTED, _BEGIN)
+                with _own_state(), _quiet() as printed:
+                    body(answer)
+                note = " (What your answer printed is left out here.)" if printed.getvalue() else ""
+                return Result(body.__name__, PASSED, passed + note)
+            except NotYet as hint:
+                return Result(body.__name__, NOT_YET, str(hint))
+            except (Exception, SystemExit, _TooSlow) as error:  # an answer of a kind that nobody foresaw
+                return Result(
+                    body.__name__,
+                    NOT_YET,
+                    f"The check could not use your answer ({describe(error)}). Compare what it takes and returns "
+                    "with what the exercise asks for.",
+                )
+
+        CHECKS[body.__name__] = check
+        return check
+
+    return decorate
+
+
+def expect(condition: object, hint: str) -> None:
+    """Raise NotYet with this hint, unless the condition holds."""
+    if not condition:
+        raise NotYet(hint)
+
+
+def call(function: Callable, *inputs, changes: tuple[int, ...] = (), returns: bool = True, **options):
+    """Call an answer on copies of the inputs, within a time limit, and return what it returns.
+
+    Args:
+        inputs: tensors and arrays are copied; a model, an optimizer or a generator is passed as it is.
+        changes: the numbers of those inputs that the answer is meant to change, so they are not copied.
+        returns: whether None is no answer.
+    Returns:
+        What the answer returns; of a generator, a list of what it yields.
+    Raises:
+        NotYet: the answer raises an exception, does not end, changes an input or returns nothing or a NumPy array.
+    """
+    expect(callable(function), f"Expected a function, got {describe_value(function)}; define it with `def`.")
+    name = getattr(function, "__name__", type(function).__name__)
+    name = "Your function" if name == "<lambda>" else f"`{name}`"
+    given = [value if number in changes else _copied(value) for number, value in enumerate(inputs)]
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            result = within_time(lambda: _finished(function(*given, **options)), SECONDS)
+    except _TooSlow:
+        raise NotYet(
+            f"{name} did not end within {SECONDS:.0f} seconds: is there a loop whose condition never changes?"
+        ) from None
+    except NotYet:
+        raise
+    except RecursionError:
+        raise NotYet(f"{name} calls itself without an end.") from None
+    except (Exception, SystemExit) as error:
+        shapes = ", ".join(describe_value(value) for value in inputs)
+        raise NotYet(f"{name} raised {describe(error)}. It was given {shapes}.") from None
+    if printed.getvalue():
+        print(printed.getvalue())  # where `exercise` hears that something was printed
+    for number, (before, after) in enumerate(zip(inputs, given, strict=True)):
+        expect(
+            number in changes or not isinstance(before, Tensor | np.ndarray) or _same(before, after),
+            f"{name} changes the tensor that it is given (input {number + 1}). Work on a new one: no `_` at the end "
+            "of a method's name, no assignment into the input.",
+        )
+    if returns and result is None:
+        told = " It prints something, but a caller cannot use that." if printed.getvalue() else ""
+        raise NotYet(f"{name} returns nothing.{told} End it with `return`.")
+    expect(
+        not isinstance(result, np.ndarray | np.generic),
+        f"{name} returns a NumPy array. Stay in torch, which can follow gradients: leave out `.numpy()`.",
+    )
+    return result
+
+
+def expect_tensor(value: object, shape: tuple[int, ...] | None = None, *, what: str = "the result") -> Tensor:
+    """Raise NotYet unless value is a tensor of this shape, without NaN; return it, detached."""
+    what = what[0].upper() + what[1:]
+    expect(isinstance(value, Tensor), f"{what} should be a tensor, but it is {describe_value(value)}.")
+    if shape is not None:
+        expect(
+            tuple(value.shape) == tuple(shape),
+            f"{what} should have the shape {tuple(shape)}, but it has {tuple(value.shape)}.",
+        )
+    expect(not value.isnan().any(), f"{what} holds NaN (not a number): was something divided by zero?")
+    return value.detach()
+
+
+def expect_number(value: object, *, what: str = "the result") -> float:
+    """Raise NotYet unless value is one finite number, or a tensor of one; return it as a float."""
+    what = what[0].upper() + what[1:]
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    expect(
+        isinstance(value, int | float) and not isinstance(value, bool),
+        f"{what} should be one number, but it is {describe_value(value)}.",
+    )
+    expect(abs(value) < float("inf"), f"{what} is {value}, where a finite number is expected.")
+    return float(value)
+
+
+def close(found: object, expected: object, tolerance: float = 1e-4) -> bool:
+    """Tell whether two numbers or two tensors of one shape agree, to a share of their size."""
+    found, expected = (torch.as_tensor(value).detach().double() for value in (found, expected))
+    return found.shape == expected.shape and torch.allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one short line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
+
+
+def describe_value(value: object) -> str:
+    """Return a short description of a value: a tensor by its shape and dtype, most others by their type."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)} and {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, nn.Module | type(None)):
+        return "nothing" if value is None else f"a {type(value).__name__}"
+    if isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+def is_blank(answer: object, blank: object = None) -> bool:
+    """Tell whether an answer is still the stub: nothing, an empty body, or the very program that `blank` holds.
+
+    A class is blank where one of its own methods is.
+    """
+    if answer is None or answer is ...:
+        return True
+    if isinstance(answer, type):
+        methods = [value for value in vars(answer).values() if isinstance(value, types.FunctionType)]
+        if isinstance(blank, type):
+            stub = [value for value in vars(blank).values() if isinstance(value, types.FunctionType)]
+            return [_program(each.__code__) for each in methods] == [_program(each.__code__) for each in stub]
+        return any(is_blank(method) for method in methods)
+    if not isinstance(answer, types.FunctionType):
+        return False
+    program = _program(answer.__code__)
+    return program in _EMPTY or (blank is not None and program == _program(blank.__code__))
+
+
+def _program(code: types.CodeType) -> list:
+    """Return what a function does, step by step; comments, docstring and layout make no difference."""
+    steps = [
+        (step.opname, _program(step.argval) if isinstance(step.argval, types.CodeType) else step.argval)
+        for step in dis.get_instructions(code)
+    ]
+    return [step for step in steps if step[0] not in ("RESUME", "NOP")]
+
+
+def _raise():
+    raise NotImplementedError
+
+
+_EMPTY = [_program(empty.__code__) for empty in (lambda: None, lambda: ..., _raise)]
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    return copy.deepcopy(value) if isinstance(value, np.ndarray | list | dict) else value
+
+
+def _same(before: Tensor | np.ndarray, after: Tensor | np.ndarray) -> bool:
+    before, after = torch.as_tensor(before).detach(), torch.as_tensor(after).detach()
+    return before.shape == after.shape and torch.equal(before, after)
+
+
+def _finished(result: object, most: int = 10_000) -> object:
+    """Return a result as it is, or what a generator yields as a list; one that goes on and on is cut off."""
+    if not isinstance(result, types.GeneratorType):
+        return result
+    values = []
+    for value in result:
+        values.append(value)
+        expect(len(values) < most, "Your generator yields without an end: does its loop ever stop?")
+    return values
+
+
+class _TooSlow(BaseException):
+    """Raised in the thread of an answer that takes too long; no `except Exception` of its own holds it up."""
+
+
+def within_time(function: Callable[[], object], seconds: float) -> object:
+    """Return what a function returns; raise what it raises, and _TooSlow where it does not end in time.
+
+    It runs in a thread of its own, so that the interruption cannot hit anything else.
+    """
+    outcome: dict[str, object] = {}
+
+    def run() -> None:
+        try:
+            outcome["result"] = function()
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        _interrupt(thread)
+        raise _TooSlow
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["result"]
+
+
+def _interrupt(thread: threading.Thread, patience: float = 2.0) -> None:
+    """End a thread; one that catches every exception is hit again and again, and left alone at last."""
+    usual, deadline = sys.getswitchinterval(), time.monotonic() + patience
+    sys.setswitchinterval(1e-6)  # so that the next one comes before its loop goes on
+    try:
+        while thread.is_alive() and time.monotonic() < deadline:
+            number = ctypes.c_ulong(thread.ident)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(_TooSlow))
+    finally:
+        sys.setswitchinterval(usual)
+
+
+@contextlib.contextmanager
+def _own_state():
+    """Give the check random numbers of its own and gradients; put everything back afterwards."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(random.SystemRandom().getrandbits(48))
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)
+            torch.set_default_dtype(dtype)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep an answer's prints out of the notebook, and a question of `input` from waiting for ever."""
+    own_input, printed = builtins.input, io.StringIO()
+
+    def refuse(*_):
+        raise NotYet("Your answer asks for `input()`; it should work with what it is given.")
+
+    builtins.input = refuse
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
+            yield printed
+    finally:
+        builtins.input = own_input

@@ -1,0 +1,302 @@
+"""The checks of the exercises, against right and wrong answers.
+
+For each exercise: the notebook's solution passes, its stub is not attempted, at least one other right answer passes,
+and at least three wrong answers each get a hint of their own. The rows stand in tests/exercises/.
+"""
+
+import importlib
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from digitlib import checks
+from digitlib.checks import core
+from tests.exercises import Answers
+from tools.exercises import all_exercises, answer
+
+EXERCISES = {exercise.id: exercise for exercise in all_exercises()}
+TABLES = sorted(
+    path.stem for path in (Path(__file__).parent / "exercises").glob("*.py") if path.stem != "__init__"
+)
+ROWS: dict[str, Answers] = {}
+for table in TABLES:
+    ROWS |= importlib.import_module(f"tests.exercises.{table}").ANSWERS
+
+RIGHT = [(name, row) for name in ROWS for row in ROWS[name].right]
+WRONG = [(name, row) for name in ROWS for row in ROWS[name].wrong]
+
+
+def check(name: str, given: object) -> checks.Result:
+    return core.CHECKS[name](given)
+
+
+# ---- the table ------------------------------------------------------------------------------------------------
+
+
+def test_every_exercise_has_its_check_and_its_rows():
+    assert set(EXERCISES) == set(core.CHECKS) == set(ROWS)
+    assert all(getattr(checks, name) is core.CHECKS[name] for name in core.CHECKS)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_there_are_enough_rows(name):
+    assert len(ROWS[name].right) >= 1 and len(ROWS[name].wrong) >= 3
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_solution_passes(name):
+    for _ in range(3):  # the inputs are new each time
+        result = check(name, answer(EXERCISES[name], EXERCISES[name].solution))
+        assert (result.status, result.exercise) == (core.PASSED, name), result
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_stub_is_not_attempted(name):
+    assert check(name, answer(EXERCISES[name], EXERCISES[name].stub)).status == core.NOT_ATTEMPTED
+
+
+@pytest.mark.parametrize("name, row", RIGHT)
+def test_another_right_answer_passes(name, row):
+    for _ in range(3):
+        assert check(name, ROWS[name].right[row]).status == core.PASSED, check(name, ROWS[name].right[row])
+
+
+@pytest.mark.parametrize("name, row", WRONG)
+def test_a_wrong_answer_gets_its_hint(name, row):
+    given, hint = ROWS[name].wrong[row]
+    for _ in range(3):
+        result = check(name, given)
+        assert result.status == core.NOT_YET
+        assert hint in result.message
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_each_misconception_has_a_hint_of_its_own(name):
+    hints = [check(name, given).message for given, _ in ROWS[name].wrong.values()]
+    assert len(set(hints)) == len(hints), hints
+
+
+# ---- whatever an answer is, a check says a fair word -----------------------------------------------------------
+
+
+def prints_only(*inputs, **options):
+    print("42")
+
+
+def raises(*inputs, **options):
+    return inputs[0]["no such key"][1 / 0]
+
+
+def leaves(*inputs, **options):
+    raise SystemExit
+
+
+STRANGE = [
+    42,
+    "text",
+    [],
+    {},
+    object(),
+    3.5,
+    True,
+    torch.tensor(float("nan")),
+    np.zeros(3),
+    len,
+    int,
+    torch.nn.Linear,
+]
+STRANGE += [prints_only, raises, leaves]
+STRANGE += [
+    lambda *inputs, value=value, **options: value
+    for value in (None, 1, "text", [], {}, np.zeros(3), object())
+]
+STRANGE += [lambda *inputs, **options: torch.full((2, 2), float("nan")), lambda *inputs, **options: inputs[0]]
+
+
+@pytest.mark.parametrize("name", core.CHECKS)
+def test_strange_answers_get_a_fair_word(name, capsys):
+    for given in STRANGE:
+        result = check(name, given)
+        assert result.status in (core.NOT_YET, core.NOT_ATTEMPTED), f"{given} passed"
+        assert "Traceback" not in repr(result) and len(repr(result)) < 400
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", core.CHECKS)
+def test_a_check_leaves_the_notebooks_random_numbers_alone(name):
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    check(name, answer(EXERCISES[name], EXERCISES[name].solution))
+    after = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    assert torch.equal(before[0], after[0]) and before[1:] == after[1:]
+
+
+# ---- core ------------------------------------------------------------------------------------------------------
+
+
+def for_ever(*inputs):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:  # the worst that an answer can do
+            pass
+
+
+def changes_its_input(tensor):
+    tensor[0] = 0
+    return tensor + 1
+
+
+def calls_itself(tensor):
+    return calls_itself(tensor)
+
+
+def asks(tensor):
+    return input("which digit? ")
+
+
+@pytest.mark.parametrize(
+    "answer, hint",
+    [
+        (for_ever, "did not end"),
+        (changes_its_input, "changes the tensor"),
+        (calls_itself, "calls itself"),
+        (asks, "asks for `input()`"),
+        (raises, "raised IndexError"),
+        (prints_only, "prints something"),
+        (leaves, "raised SystemExit"),
+        (lambda tensor: tensor.numpy(), "NumPy array"),
+        (lambda: 1, "takes 0 positional arguments"),
+        (7, "Expected a function, got 7"),
+    ],
+)
+def test_call_names_what_went_wrong(answer, hint, monkeypatch):
+    monkeypatch.setattr(core, "SECONDS", 0.3)
+
+    @unregistered
+    def body(given):
+        core.call(given, torch.ones(3))
+
+    result = body(answer)
+    assert result.status == core.NOT_YET and hint in result.message
+
+
+def unregistered(body):
+    decorated = core.exercise(passed="Well.")(body)
+    del core.CHECKS[body.__name__]
+    return decorated
+
+
+def test_what_an_answer_prints_is_kept_out_of_the_notebook(capsys):
+    @unregistered
+    def body(given):
+        core.call(given, torch.ones(3))
+
+    def answer(tensor):
+        print("I am here")
+        return tensor
+
+    result = body(answer)
+    assert result.status == core.PASSED and "What your answer printed" in result.message
+    assert capsys.readouterr() == ("", "")
+
+
+def test_gradients_are_on_in_a_check_and_the_state_is_put_back():
+    @unregistered
+    def body(given):
+        core.expect(torch.is_grad_enabled(), "no gradients")
+        torch.set_default_dtype(torch.float64)
+
+    with torch.no_grad():
+        assert body(1).status == core.PASSED
+        assert not torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
+
+
+def stub(images):
+    """Return something."""
+    return images.mean()  # the bug
+
+
+def retyped(images):
+    return images.mean()
+
+
+def mended(images):
+    return images.mean(0)
+
+
+def documented_only(images):
+    """Return something."""
+
+
+@pytest.mark.parametrize(
+    "answer, blank, expected",
+    [
+        (None, None, True),
+        (..., None, True),
+        (documented_only, None, True),
+        (lambda: ..., None, True),
+        (core._raise, None, True),
+        (mended, None, False),
+        (stub, None, False),
+        (stub, stub, True),
+        (retyped, stub, True),
+        (mended, stub, False),
+        (0, None, False),
+    ],
+)
+def test_is_blank(answer, blank, expected):
+    assert core.is_blank(answer, blank) == expected
+
+
+def test_a_class_is_blank_while_one_of_its_methods_is():
+    class Stub(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(1, 1)
+
+        def forward(self, x):
+            """Return logits."""
+
+    class Written(Stub):
+        def forward(self, x):
+            return self.layer(x)
+
+    assert core.is_blank(Stub) and not core.is_blank(Written)
+
+
+def test_a_result_is_text_and_html_and_not_told_by_colour_alone():
+    result = checks.Result("x", core.NOT_YET, "Use `a < b` & more.")
+    assert repr(result) == "✘ Not yet. Use `a < b` & more."
+    assert "<strong>Not yet.</strong>" in result._repr_html_()
+    assert "<code>a &lt; b</code> &amp; more." in result._repr_html_()
+
+
+@pytest.mark.parametrize("value", [torch.tensor([1.0, float("nan")]), [1.0], 3, np.zeros(2), None])
+def test_expect_tensor_refuses(value):
+    with pytest.raises(core.NotYet, match="The result"):
+        core.expect_tensor(value, (2,))
+
+
+@pytest.mark.parametrize("value", [True, "1", [1], float("nan"), float("inf"), torch.zeros(2), None])
+def test_expect_number_refuses(value):
+    with pytest.raises(core.NotYet, match="The result"):
+        core.expect_number(value)
+
+
+def test_expect_number_takes_numbers():
+    assert (
+        core.expect_number(torch.tensor(2))
+        == core.expect_number(np.float64(2))
+        == core.expect_number(2)
+        == 2.0
+    )
+
+
+def test_close():
+    assert core.close(1, torch.tensor(1.00001)) and not core.close(1, 1.01)
+    assert not core.close(torch.ones(2), torch.ones(2, 1))
