@@ -1,0 +1,182 @@
+"""Scaffold an exercise: the five cells in a notebook, its check and its rows in the table of answers.
+
+Example:
+    python -m tools.new_exercise 07 count_batches
+
+The cells go before the notebook's summary; move them to the section they belong to. Everything that is left for you
+to write says TODO, and `make test` fails until it is written.
+"""
+
+import argparse
+import keyword
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from digitlib.checks import CHECKS
+from tools.exercises import ROOT, exercises
+from tools.notebooks import NotebookError, as_text, find
+
+PROMPT = """\
+### Exercise: TODO title (5 minutes)
+
+*Objective 1, easy.* Write `{name}(TODO)`: TODO what it takes and returns, with shapes and dtypes."""
+STUB = '''\
+def {name}(images):
+    """TODO: say what it returns."""
+    ...'''
+SOLUTION = """\
+def {name}(images):
+    return images  # TODO"""
+HINTS = """\
+<details><summary>Hint 1</summary>
+
+TODO: what to look at.
+
+</details>
+
+<details><summary>Hint 2</summary>
+
+TODO: what to use.
+
+</details>"""
+CHECK = '''
+
+@exercise(passed="TODO: one thing to remember.")
+def {name}(answer) -> None:
+    """TODO: say what the answer takes and returns."""
+    images = torch.rand(5, 1, 28, 28)
+    result = call(answer, images)
+    expect(close(result, images), "TODO: the hint for the first misconception.")
+'''
+ROW = """\
+    "{name}": Answers(
+        right={{"TODO: another way": lambda images: images}},
+        wrong={{
+            "TODO: first misconception": (lambda images: images + 1, "TODO: words of its hint"),
+            "TODO: second misconception": (lambda images: images + 2, "TODO: words of its hint"),
+            "TODO: third misconception": (lambda images: images + 3, "TODO: words of its hint"),
+        }},
+    ),
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the tool; return its exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("notebook", metavar="NOTEBOOK", help="a number such as 07")
+    parser.add_argument(
+        "name", metavar="ID", help="the exercise's id and its function's name, such as count_batches"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        for path in scaffold(options.notebook, options.name):
+            print(f"changed {path.relative_to(ROOT)}")
+    except NotebookError as error:
+        print(f"tools/new_exercise.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def scaffold(number: str, name: str, root: Path = ROOT) -> list[Path]:
+    """Write the scaffold into the files below root; return the four files that changed.
+
+    Raises:
+        NotebookError: the name is none for a function or is taken, or there is no such notebook.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]+", name) or keyword.iskeyword(name):
+        raise NotebookError(
+            f"expected an id in small letters, digits and _, such as count_batches, got {name!r}"
+        )
+    if name in CHECKS:
+        raise NotebookError(
+            f"expected an id that is free, got {name!r}, which notebook {CHECKS[name].__module__} has"
+        )
+    path = root / find([number])[0].relative_to(ROOT)
+    notebook = nbformat.read(path, as_version=4)
+    module = check_module(notebook)
+    paths = {
+        "notebook": path,
+        "check": root / "digitlib" / "checks" / f"{module}.py",
+        "exports": root / "digitlib" / "checks" / "__init__.py",
+        "table": root / "tests" / "exercises" / f"{module}.py",
+    }
+    exports = paths["exports"].read_text(encoding="utf-8")
+    if f"from digitlib.checks.{module} import " not in exports:
+        raise NotebookError(
+            f"expected digitlib/checks/__init__.py to import from {module}, found no such line"
+        )
+    position = next(
+        (i for i, cell in enumerate(notebook.cells) if cell.source.startswith("## Summary")), None
+    )
+    notebook.cells[position:position] = five_cells(name)
+    path.write_text(as_text(notebook), encoding="utf-8", newline="\n")
+    with paths["check"].open("a", encoding="utf-8") as file:
+        file.write(CHECK.format(name=name))
+    paths["exports"].write_text(with_export(exports, module, name), encoding="utf-8")
+    table = paths["table"].read_text(encoding="utf-8").rstrip()
+    paths["table"].write_text(f"{table.removesuffix('}')}{ROW.format(name=name)}}}\n", encoding="utf-8")
+    return list(paths.values())
+
+
+def check_module(notebook: NotebookNode) -> str:
+    """Return the module of digitlib.checks that a notebook's exercises are checked in."""
+    modules = {
+        CHECKS[each.id].__module__.rpartition(".")[2] for each in exercises(notebook) if each.id in CHECKS
+    }
+    if len(modules) != 1:
+        raise NotebookError(
+            f"expected the notebook's checks in one module of digitlib.checks, found {sorted(modules)}"
+        )
+    return modules.pop()
+
+
+def five_cells(name: str) -> list[NotebookNode]:
+    """Return the five cells of a new exercise."""
+    stub = new_code_cell(STUB.format(name=name), id=f"{name}-stub", metadata={"tags": ["exercise"]})
+    hidden = {
+        "tags": ["solution", "hide-cell"],
+        "mystnb": {"code_prompt_show": "Show the solution"},
+        "jupyter": {"source_hidden": True},
+    }
+    solution = new_code_cell(SOLUTION.format(name=name), id=f"{name}-solution", metadata=hidden)
+    check = new_code_cell(f"checks.{name}({name})", id=f"{name}-check", metadata={"tags": ["check"]})
+    prompt = new_markdown_cell(PROMPT.format(name=name), id=f"{name}-prompt")
+    return [prompt, stub, solution, check, new_markdown_cell(HINTS, id=f"{name}-hints")]
+
+
+def with_export(text: str, module: str, name: str) -> str:
+    """Return the text of digitlib/checks/__init__.py with one more name imported and exported, in order."""
+
+    def longer(match: re.Match) -> str:
+        names = sorted({*re.findall(r"\w+", match[1]), name})
+        line = f"from digitlib.checks.{module} import {', '.join(names)}\n"
+        if len(line) <= 110:
+            return line
+        return (
+            f"from digitlib.checks.{module} import (\n" + "".join(f"    {each},\n" for each in names) + ")\n"
+        )
+
+    text = re.sub(rf"from digitlib\.checks\.{module} import (\([^)]*\)|[^\n(]+)\n", longer, text)
+    exported = sorted({*re.findall(r'"(\w+)"', text[text.index("__all__") :]), name}, key=_order)
+    return (
+        text[: text.index("__all__")]
+        + "__all__ = [\n"
+        + "".join(f'    "{each}",\n' for each in exported)
+        + "]\n"
+    )
+
+
+def _order(name: str) -> tuple:
+    """Sort as ruff does: constants, then classes, then functions."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+"""Make the student edition: the notebooks without their solutions and outputs, and one zip with all that they need.
+
+Examples:
+    python -m tools.student                 build dist/student and its zip, and run every notebook of it
+    python -m tools.student 07 09           run only these of the notebooks (all are built)
+    python -m tools.student --no-run        build, and run nothing
+    python -m tools.student --book FOLDER   copy the book's sources there, without solutions but with outputs
+
+A solution goes as a whole cell, found by its tag or by its id; nothing is searched for in texts. What is left over is
+then compared with every line of every solution, and a line that came through stops the build.
+"""
+
+import argparse
+import re
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from tools.exercises import NOTEBOOKS, ROOT, TAGS, part_of
+from tools.notebooks import KERNELSPEC, LANGUAGE_INFO, NotebookError, as_text, execute, find, name_of
+
+EDITION = ROOT / "dist" / "student"
+ARCHIVE = ROOT / "dist" / "digitlib-student.zip"
+# What a student needs beside the notebooks and the pages that they link to.
+CONTENTS = ["digitlib", "data", "LICENSE", "pyproject.toml", "requirements.lock", "environment.yml"]
+BOOK_SOURCES = ["_config.yml", "_toc.yml", "book", "digitlib", "tools"]
+SHORTEST_LINE = 12  # characters: shorter ones, such as "return loss", say nothing
+# Lines of every training loop: the course itself teaches them, and no exercise is solved by one of them alone.
+COMMON_LINES = {
+    "loss.backward()",
+    "model.train()",
+    "optimizer.step()",
+    "optimizer.zero_grad()",
+    "super().__init__()",
+    "with torch.no_grad():",
+    "with torch.inference_mode():",
+}
+README = """\
+# Reading Handwritten Digits: the notebooks
+
+Set up once, with Python 3.11 or later, in this folder:
+
+    python3 -m venv .venv
+    .venv/bin/python -m pip install -r requirements.lock
+    .venv/bin/python -m pip install --no-deps --no-build-isolation -e .
+
+Then open the notebooks, and begin with 01_imports.ipynb:
+
+    .venv/bin/jupyter lab notebooks
+
+On Windows the commands are in `.venv\\Scripts` instead of `.venv/bin`. Each exercise is a cell to fill in and a cell
+that checks it; hints are below them.
+"""
+
+
+class EditionError(RuntimeError):
+    """The student edition would give a solution away, or does not run; the message says where."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the tool; return its exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument(
+        "notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 07: run only these"
+    )
+    parser.add_argument("--no-run", action="store_true", help="build the edition, and run no notebook")
+    parser.add_argument(
+        "--book", type=Path, metavar="FOLDER", help="copy the book's sources, without solutions"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        if options.book:
+            copy_book(options.book)
+            return 0
+        build(EDITION)
+        for path in [] if options.no_run else find(options.notebooks):
+            print(f"running {path.stem} with every exercise left blank", flush=True)
+            run_blank(EDITION / "notebooks" / path.name)
+        pack(EDITION, ARCHIVE)
+    except (EditionError, NotebookError) as error:
+        print(f"tools/student.py: {error}", file=sys.stderr)
+        return 1
+    print(f"{ARCHIVE.relative_to(ROOT)}: {ARCHIVE.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def is_solution(cell: NotebookNode) -> bool:
+    """Tell whether a cell is a solution, by its tag in any spelling or by its id; one of both is enough."""
+    tags = cell.metadata.get("tags", [])
+    return part_of(cell) == "solution" or any(str(tag).strip().lower() == TAGS["solution"] for tag in tags)
+
+
+def without_solutions(notebook: NotebookNode, *, keep_outputs: bool = False) -> NotebookNode:
+    """Return a notebook of fresh cells: no solution, and of the others nothing but source, tags and alt text.
+
+    Args:
+        keep_outputs: keep what the lesson's cells have put out. A check's output is never kept: it tells of a solution.
+    """
+    cells = []
+    for cell in notebook.cells:
+        if is_solution(cell):
+            continue
+        kept = NotebookNode(id=cell.id, cell_type=cell.cell_type, source=cell.source, metadata=NotebookNode())
+        for key in ("tags", "mystnb"):
+            if key in cell.metadata:
+                kept.metadata[key] = cell.metadata[key]
+        if cell.cell_type == "code":
+            shown = keep_outputs and part_of(cell) is None
+            kept.outputs = cell.outputs if shown else []
+            kept.execution_count = cell.execution_count if shown else None
+        elif "attachments" in cell and part_of(cell) is None:
+            kept.attachments = cell.attachments  # pictures of the lesson's own
+        cells.append(kept)
+    metadata = NotebookNode(kernelspec=NotebookNode(KERNELSPEC), language_info=NotebookNode(LANGUAGE_INFO))
+    return NotebookNode(nbformat=4, nbformat_minor=5, metadata=metadata, cells=cells)
+
+
+def secret_lines(notebook: NotebookNode) -> set[str]:
+    """Return the lines of a notebook's solutions that tell something and that their own stub does not hold already."""
+    stubs = [_lines(cell) for cell in notebook.cells if part_of(cell) == "stub"]
+    solutions = [_lines(cell) for cell in notebook.cells if is_solution(cell)]
+    told = set().union(*solutions) - set().union(*stubs)
+    return {line for line in told if len(line) >= SHORTEST_LINE and line not in COMMON_LINES}
+
+
+def leaks(folder: Path, secrets: set[str]) -> list[str]:
+    """Return a line for each text of a folder's files that holds a secret line."""
+    found = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".gz"):
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        if path.suffix == ".ipynb":  # as it is read, without JSON's quoting
+            text = "\n".join(_texts(nbformat.from_dict(nbformat.reads(text, as_version=4))))
+        text = _plain(text)
+        found += [
+            f"{path.relative_to(folder)} holds {secret!r}" for secret in sorted(secrets) if secret in text
+        ]
+    return found
+
+
+def build(folder: Path) -> None:
+    """Write the student edition into a folder, which is emptied first.
+
+    Raises:
+        EditionError: a line of a solution would be in it.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "notebooks").mkdir(parents=True)
+    secrets: set[str] = set()
+    for path in find([]):
+        notebook = nbformat.read(path, as_version=4)
+        secrets |= secret_lines(notebook)
+        edition = without_solutions(notebook)
+        (folder / "notebooks" / path.name).write_text(as_text(edition), encoding="utf-8", newline="\n")
+        for target in _links(edition):
+            copied = folder / target.relative_to(ROOT)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            if not copied.exists():
+                shutil.copyfile(target, copied)
+    for path in _files(CONTENTS):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, folder / path)
+    (folder / "README.md").write_text(README, encoding="utf-8")
+    if found := leaks(folder, secrets):
+        raise EditionError(
+            "expected no line of a solution in the student edition, found:\n  "
+            + "\n  ".join(found)
+            + "\nWrite the solution in words of its own; a line that every training loop has may go into COMMON_LINES"
+        )
+
+
+def run_blank(path: Path) -> None:
+    """Execute a notebook of the edition as a student finds it, and leave its file as it is.
+
+    Raises:
+        NotebookError: a cell raises an exception.
+        EditionError: a check says something else than "not attempted".
+    """
+    notebook = nbformat.read(path, as_version=4)
+    execute(notebook, path)
+    for cell in notebook.cells:
+        if part_of(cell) == "check":
+            shown = "".join(output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+            if "Not attempted yet." not in shown:
+                raise EditionError(
+                    f"{name_of(path)}, cell {cell.id}: expected 'Not attempted yet.', got {shown!r}"
+                )
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write a folder into one zip, the same bytes each time."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(f"digitlib-student/{path.relative_to(folder).as_posix()}")
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            packed.writestr(entry, path.read_bytes())
+
+
+def copy_book(folder: Path) -> None:
+    """Copy what the book is built from into a folder, which is emptied first; its notebooks have no solutions."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in _files(BOOK_SOURCES):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, folder / path)
+    (folder / "notebooks").mkdir()
+    for path in find([]):
+        edition = without_solutions(nbformat.read(path, as_version=4), keep_outputs=True)
+        (folder / "notebooks" / path.name).write_text(as_text(edition), encoding="utf-8", newline="\n")
+
+
+def _files(names: list[str]) -> list[Path]:
+    """Return the files below these names, seen from the repository's root; caches and unpacked archives left out."""
+    paths = [
+        path
+        for name in names
+        for path in ([ROOT / name] if (ROOT / name).is_file() else (ROOT / name).rglob("*"))
+    ]
+    return sorted(
+        path.relative_to(ROOT)
+        for path in paths
+        if path.is_file()
+        and not path.name.endswith("-ubyte")
+        and not any(part == "__pycache__" or part.startswith(".") for part in path.relative_to(ROOT).parts)
+    )
+
+
+def _links(notebook: NotebookNode) -> set[Path]:
+    """Return the files that a notebook's prose links to, the other notebooks aside."""
+    markdown = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    targets = {target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)", markdown)}
+    paths = {(NOTEBOOKS / target).resolve() for target in targets if target and "://" not in target}
+    return {path for path in paths if path.is_file() and path.suffix != ".ipynb"}
+
+
+def _lines(cell: NotebookNode) -> set[str]:
+    return {_plain(line) for line in cell.source.split("\n")}
+
+
+def _plain(text: str) -> str:
+    """Return a text with single spaces, so that indentation and line ends make no difference."""
+    return " ".join(text.split())
+
+
+def _texts(value: object) -> list[str]:
+    """Return every text within a notebook: keys and values, at any depth."""
+    if isinstance(value, dict):
+        return [text for key, each in value.items() for text in (key, *_texts(each))]
+    if isinstance(value, list):
+        return [text for each in value for text in _texts(each)]
+    return [value] if isinstance(value, str) else []
+
+
+if __name__ == "__main__":
+    sys.exit(main())
