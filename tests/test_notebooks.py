@@ -8,6 +8,7 @@ import base64
 import hashlib
 import io
 import re
+import statistics
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from nbval.plugin import comment_markers, metadata_tags
 from PIL import Image
 
 from tools.exercises import part_of
-from tools.notebooks import as_text, normalise, picture_hashes, pictures
+from tools.notebooks import as_text, minutes, normalise, picture_hashes, pictures, record_seconds
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -50,7 +51,45 @@ PLAIN_TAGS = {
     "picture-varies",  # a training's outcome is drawn: conftest.py compares the picture loosely
     "nbval-ignore-output",  # IGNORED_OUTPUTS says why
 }
+# Numbers in prose that no run can change. Any other of three digits or more, with a point or a per cent sign has to
+# stand in the notebook's own code, as a setting does; what the notebook measures is put out by a cell, never typed.
+FIXED_NUMBERS = {
+    "the sizes of MNIST and of its parts": "70,000 60,000 55,000 10,000 5,000",
+    "an image's pixels and bytes": "784 255 256",
+    "ln 10": "2.3 2.303",
+    "ways of speaking": "100 1,000 100% 95%",
+}
+FIXED_IN = {
+    ("01", "0.8"): "1 - 2 · 0.1, worked out in the text",
+    ("01", "100,000,001"): "a number that a float32 cannot hold",
+    ("02", "172"): "55,000 · 784 · 4 bytes in millions, worked out in the text",
+    ("02", "1,625,948,160"): "60,000 with its four bytes in the wrong order",
+    ("03", "4.3"): "the number of a section that is cited",
+    ("04", "90%"): "a share that the reader is warned of",
+    ("04", "98%"): "an accuracy taken as an example",
+    ("05", "180"): "degrees of half a turn",
+    ("05", "1000"): "the exponent of an example",
+    ("06", "0.9"): "the customary beta of Adam, and momentum",
+    ("06", "0.999"): "the customary second beta of Adam",
+    ("07", "5000"): "the images of the validation part, in a product",
+    ("08", "300"): "the steps of 60 epochs of 500 images in batches of 100",
+    ("09", "0.0001"): "the loss that the earlier CNN reported",
+    ("09", "1.96"): "the normal distribution's quantile for 95%",
+    ("09", "80%"): "a confidence taken as an example",
+    ("10", "0.09%"): "cited: An et al. 2020",
+    ("10", "0.23%"): "cited: Cireşan et al. 2012",
+    ("10", "0.4%"): "cited: Simard et al. 2003",
+    ("10", "0.8%"): "cited: LeCun et al. 1998",
+    ("10", "0.95%"): "cited: LeCun et al. 1998",
+    ("10", "12.0%"): "cited: LeCun et al. 1998",
+    ("10", "4,500"): "5,000 less the 500 of the example",
+    ("10", "30%"): "the share of a one-cycle schedule that rises, torch's default",
+    ("11", "2.6"): "a version of torch",
+}
 LONGEST_CELL = 20  # lines; more belong in digitlib
+MEDIAN_CELL = 5  # lines
+WORDS = (900, 1600)  # of a lesson: exercises and quiz aside
+CODE_CELLS = (12, 25)  # of a lesson
 LARGEST_PICTURE = 80_000  # bytes
 SHORTEST_ALT_TEXT = 8  # words
 
@@ -245,6 +284,62 @@ def has_short_cells(notebook):
     ]
 
 
+def lesson(notebook):
+    """Return the cells of a lesson: without the exercises and the quiz."""
+    return [cell for cell in notebook.cells if part_of(cell) is None and not cell.id.startswith("quiz-")]
+
+
+def has_the_length_of_a_lesson(notebook):
+    complaints = []
+    words = sum(len(cell.source.split()) for cell in lesson(notebook) if cell.cell_type == "markdown")
+    lengths = [len(cell.source.split("\n")) for cell in lesson(notebook) if cell.cell_type == "code"]
+    if not WORDS[0] <= words <= WORDS[1]:
+        complaints.append(f"expected {WORDS[0]} to {WORDS[1]} words, found {words}")
+    if not CODE_CELLS[0] <= len(lengths) <= CODE_CELLS[1]:
+        complaints.append(f"expected {CODE_CELLS[0]} to {CODE_CELLS[1]} code cells, found {len(lengths)}")
+    if lengths and statistics.median(lengths) > MEDIAN_CELL:
+        complaints.append(
+            f"expected a median of {MEDIAN_CELL} lines a cell, found {statistics.median(lengths)}"
+        )
+    return complaints
+
+
+def states_its_minutes(notebook):
+    """The minutes come from a formula over the notebook's length and its measured seconds; `normalise` writes them."""
+    if not notebook.metadata.get("digitlib", {}).get("seconds"):
+        return ["nobody has measured how long it runs; run `make notebooks`"]
+    if f"About {minutes(notebook)} minutes" not in notebook.cells[0].source:
+        return [f"expected 'About {minutes(notebook)} minutes' in the first cell; run `make notebooks`"]
+    return []
+
+
+def numbers(text: str) -> list[str]:
+    """Return the numbers of a text that could be measured; years, code, links and arXiv numbers are left out."""
+    text = re.sub(r"```.*?```|`[^`]*`|https?://\S+|arXiv[: ]\S+", " ", text, flags=re.S)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    found = re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?: ?%)?", text)
+    found = [number.rstrip(",").replace(" ", "") for number in found]
+    plain = [number for number in found if not re.fullmatch(r"\d{1,2}|1[789]\d\d|20\d\d", number)]
+    return list(dict.fromkeys(plain))
+
+
+def has_no_typed_measurement(notebook):
+    title = re.match(r"# (\d+)\.", notebook.cells[0].source if notebook.cells else "")
+    name = title[1].zfill(2) if title else ""
+    fixed = set(" ".join(FIXED_NUMBERS.values()).split()) | {
+        number for own, number in FIXED_IN if own == name
+    }
+    code = "\n".join(cell.source for cell in code_cells(notebook)).replace("_", "")
+    settings = set(re.findall(r"(?<![\w.])\d+(?:\.\d+)?", code))
+    return [
+        f"cell {cell.id} has {number} in its prose; let a cell put it out, or say in FIXED_IN why it is fixed"
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for number in numbers(cell.source)
+        if number not in fixed and number.replace(",", "") not in settings
+    ]
+
+
 def has_prose_between(notebook):
     # The stub, solution and check of an exercise follow each other by its form, see test_exercises.py.
     kinds = [cell.cell_type == "code" and part_of(cell) is None for cell in notebook.cells]
@@ -290,6 +385,9 @@ GUARDS = [
     has_plain_sources,
     has_known_tags,
     has_short_cells,
+    has_the_length_of_a_lesson,
+    states_its_minutes,
+    has_no_typed_measurement,
     has_prose_between,
     begins_with_its_title,
     links_to_what_exists,
@@ -326,6 +424,13 @@ def test_notebook(name, guard):
 def test_file_is_in_the_normal_form(name):
     text = (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8")
     assert text == as_text(normalise(read(name))), "run `make notebooks`"
+
+
+def test_every_fixed_number_is_in_use():
+    used = {
+        (name[:2], number) for name in NAMES for cell in read(name).cells for number in numbers(cell.source)
+    }
+    assert set(FIXED_IN) <= used
 
 
 def test_every_reason_to_ignore_an_output_is_in_use():
@@ -370,7 +475,10 @@ def honest_notebook():
     """Return a notebook that no guard complains of, with every feature that a guard looks at."""
     alt = "A small {} rectangle that stands in for a picture of data."
     cells = [
-        new_markdown_cell("# 1. A title\n\nSee [the commands](../Makefile#book).", id="title"),
+        new_markdown_cell(
+            "# 1. A title\n\nSee [the commands](../Makefile#book).\n\nAbout 1 minutes." + " word" * 900,
+            id="title",
+        ),
         new_code_cell("import matplotlib.pyplot as plt\nfrom math import pi", id="imports"),
         new_markdown_cell("Some prose.", id="prose"),
         new_code_cell("print(round(pi, 4))", id="number", outputs=[text_output("3.1416\n")]),
@@ -383,7 +491,12 @@ def honest_notebook():
     for cell in cells[5:7]:
         cell.metadata.mystnb = {"image": {"alt": alt.format(cell.id)}}
     cells[-1].metadata.tags = ["lib:digitlib.made_up.double"]
-    return normalise(new_notebook(cells=cells))
+    for number in range(8):
+        cells.append(new_markdown_cell(f"Prose {number}.", id=f"prose-{number}"))
+        cells.append(new_code_cell(f"x = {number}", id=f"code-{number}"))
+    notebook = new_notebook(cells=cells)
+    record_seconds(notebook, 20.0)
+    return normalise(notebook)
 
 
 def tampering(guard, complaint):
@@ -428,7 +541,7 @@ def run_cells_out_of_order(notebook):
     notebook.cells[1].execution_count, notebook.cells[3].execution_count = 2, 1
 
 
-@tampering(ran_from_top_to_bottom, "got [1, 2, 3, 4, None]")
+@tampering(ran_from_top_to_bottom, "12, None]")
 def leave_a_cell_unrun(notebook):
     notebook.cells[-1].execution_count = None
 
@@ -606,9 +719,52 @@ def write_a_long_cell(notebook):
     cell_of(notebook, "double").source = "\n".join(["x = 1"] * 21)
 
 
+@tampering(has_the_length_of_a_lesson, "900 to 1600 words")
+def write_too_little(notebook):
+    notebook.cells[0].source = "# 1. A title"
+
+
+@tampering(has_the_length_of_a_lesson, "code cells, found 26")
+def write_too_many_cells(notebook):
+    notebook.cells += [new_code_cell("x = 0", id=f"more-{number}") for number in range(13)]
+
+
+@tampering(has_the_length_of_a_lesson, "a median of 5 lines")
+def write_long_cells_throughout(notebook):
+    for cell in code_cells(notebook):
+        cell.source += "\nx = 1" * 5
+
+
+@tampering(states_its_minutes, "expected 'About 10 minutes'")
+def state_other_minutes(notebook):
+    notebook.cells[0].source = notebook.cells[0].source.replace("About 10 minutes", "About 5 minutes")
+
+
+@tampering(states_its_minutes, "nobody has measured")
+def measure_no_time(notebook):
+    del notebook.metadata["digitlib"]
+
+
+@tampering(has_no_typed_measurement, "has 97.3% in its prose")
+def type_an_accuracy(notebook):
+    cell_of(notebook, "prose").source = "You see that 97.3% are right."
+
+
+@tampering(has_no_typed_measurement, "has 9,731 in its prose")
+def type_a_count(notebook):
+    cell_of(
+        notebook, "prose"
+    ).source = "Of the [10,000](../Makefile) images, 9,731 are right, since `1234` and 2015."
+
+
+@tampering(has_no_typed_measurement, "has 0.4 in its prose")
+def type_another_notebooks_number(notebook):
+    cell_of(notebook, "prose").source = "The deviation is 0.4 points."
+
+
 @tampering(has_prose_between, "all code")
 def leave_out_the_prose(notebook):
-    del notebook.cells[4]
+    notebook.cells.remove(cell_of(notebook, "more"))
 
 
 @tampering(begins_with_its_title, "the one title")

@@ -8,7 +8,8 @@ Examples:
 
 The normal form makes two runs on one machine byte for byte the same, so that a difference in git is a difference in
 content: execution counts from 1, no timings, neighbouring prints merged, compact pictures, sorted keys. The hash of
-every picture goes into its cell's metadata, where tests/test_notebooks.py finds a picture that was swapped or lost.
+every picture goes into its cell's metadata, where tests/test_notebooks.py finds a picture that was swapped or lost,
+and the minutes that a student needs go into the first cell.
 """
 
 import argparse
@@ -16,7 +17,9 @@ import base64
 import copy
 import hashlib
 import io
+import math
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -29,6 +32,9 @@ from nbformat import NotebookNode
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 from PIL import Image
 from traitlets import default
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # TRANSITION
+from tools.exercises import HEADING, part_of
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -94,6 +100,7 @@ def run(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     started = time.perf_counter()
     execute(notebook, path)
+    record_seconds(notebook, time.perf_counter() - started)
     text = as_text(normalise(notebook))
     changed = text != path.read_text(encoding="utf-8")
     unfinished = path.with_suffix(".unfinished")
@@ -141,6 +148,33 @@ def execute(notebook: NotebookNode, path: Path) -> None:
     )
 
 
+def record_seconds(notebook: NotebookNode, seconds: float) -> None:
+    """Write into a notebook's metadata how long it runs, in steps of 15 s; only another order of time replaces it."""
+    own = notebook.metadata.setdefault("digitlib", NotebookNode())
+    steps = 15 * math.ceil(seconds / 15)
+    if not 0.5 * steps <= own.get("seconds", 0) <= 2 * steps:
+        own.seconds = steps
+
+
+def minutes(notebook: NotebookNode) -> int:
+    """Return how many minutes a student needs for a notebook, to the next five.
+
+    Reading takes a minute for 120 words of prose or 12 lines of code; exercises say their minutes; a quiz item takes
+    one; and the notebook runs once as a whole.
+    """
+    total = notebook.metadata.get("digitlib", {}).get("seconds", 0) / 60
+    for cell in notebook.cells:
+        if cell.id.startswith("quiz-"):
+            total += 1
+        elif part_of(cell) == "prompt":
+            total += int(HEADING.match(cell.source)["minutes"]) if HEADING.match(cell.source) else 0
+        elif part_of(cell) is None and cell.cell_type == "markdown":
+            total += len(cell.source.split()) / 120
+        elif part_of(cell) is None:
+            total += len(cell.source.split("\n")) / 12
+    return 5 * math.ceil(total / 5)
+
+
 class KernelManager(AsyncKernelManager):
     """Starts kernels of this Python, as `pytest --nbval-current-env` does."""
 
@@ -162,6 +196,11 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     notebook.metadata = _only(notebook.metadata, NOTEBOOK_METADATA)
     notebook.metadata.kernelspec = NotebookNode(KERNELSPEC)
     notebook.metadata.language_info = NotebookNode(LANGUAGE_INFO)
+    if notebook.cells and notebook.metadata.get("digitlib", {}).get("seconds"):
+        title = notebook.cells[0]
+        title.source = re.sub(
+            r"\bAbout \d+ minutes", f"About {minutes(notebook)} minutes", title.source, count=1
+        )
     count = 0
     for cell in notebook.cells:
         cell.metadata = _only(cell.metadata, CELL_METADATA)
