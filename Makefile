@@ -6,6 +6,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed-in
 BOOK   := _build/html/index.html
+# make book SOLUTIONS=no builds another one, from sources without the solutions of the exercises.
+ifeq ($(SOLUTIONS),no)
+PLAIN  := _build/without-solutions
+BOOK   := $(PLAIN)/_build/html/index.html
+endif
+TOOL    = $(BIN)/python -m tools.
 
 # Threads that spin while they wait make a busy machine many times slower; this has them sleep instead.
 # It must be set before torch is imported, so it is set here for everything.
@@ -22,16 +28,16 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CU
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help book test lab lint format notebooks results bench lock clean distclean
+.PHONY: help book test lab lint format notebooks results bench student assignment new-exercise mutants lock clean distclean
 
 help: ## list these targets
 	@echo "Reading Handwritten Digits: a first course in deep learning"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Start with: make book"
 
-book: $(BOOK) ## build the book from the executed notebooks
+book: $(BOOK) ## build the book from the executed notebooks (make book SOLUTIONS=no: without the exercises' solutions)
 	@echo "The book is ready. Open it in a browser: $(CURDIR)/$(BOOK)"
 
 test: lint ## check the code, run the unit tests, re-run and compare every notebook
@@ -58,6 +64,18 @@ results: $(STAMP) ## train every recipe from scratch and store the results page 
 bench: $(STAMP) ## time an epoch of each recipe, with a DataLoader and with batches of tensors
 	$(BIN)/python tools/bench.py
 
+student: $(STAMP) ## make the edition without solutions, run it left blank, and zip it (NB="07 09": run only these)
+	$(TOOL)student $(NB)
+
+assignment: $(STAMP) ## make nbgrader's source of a notebook in dist/class (make assignment NB=07)
+	$(TOOL)assignment $(NB)
+
+new-exercise: $(STAMP) ## scaffold an exercise, its check and its answers (make new-exercise NB=07 ID=count_batches)
+	$(TOOL)new_exercise $(NB) $(ID)
+
+mutants: $(STAMP) ## break every solution in many small ways, and count how many breaks its check notices
+	$(TOOL)mutate -v $(ID)
+
 lock: $(STAMP) ## resolve requirements.lock from pyproject.toml (newest versions: make lock UPGRADE=--upgrade)
 	$(BIN)/uv pip compile pyproject.toml --extra book --extra test --universal --python-version 3.11 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE) \
@@ -68,7 +86,7 @@ clean: ## remove the built book and the caches
 	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print | xargs rm -rf
 
 distclean: clean ## remove everything that is not in the repository, .venv included
-	rm -rf $(VENV) *.egg-info checkpoints
+	rm -rf $(VENV) *.egg-info checkpoints dist
 	find data/MNIST/raw -type f ! -name '*.gz' -exec rm -f {} +
 
 # The stamp is written last, so that an interrupted installation is taken up again.
@@ -94,6 +112,11 @@ endif
 	@echo "$(CURDIR)" > $(STAMP)
 
 # Built from nothing each time, which takes seconds: a page kept from an earlier build could hide its warning.
-$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/* notebooks/*.ipynb)
-	rm -rf _build
+$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/*.* book/_static/*/* notebooks/*.ipynb digitlib/*.py tools/export_page.py)
+ifeq ($(SOLUTIONS),no)
+	$(TOOL)student --book $(PLAIN)
+	$(BIN)/jupyter-book build $(PLAIN) -W -n --keep-going || { rm -f $(BOOK); exit 1; }
+else
+	rm -rf _build/html _build/.doctrees _build/jupyter_execute
 	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -f $(BOOK); exit 1; }
+endif

@@ -135,6 +135,15 @@ def test_quotes_and_backslashes_do_not_hide_a_line(tmp_path):
     assert student.leaks(tmp_path, {line})
 
 
+def test_the_book_without_solutions_is_built_from_no_line_of_them(tmp_path):
+    student.copy_book(tmp_path / "book")
+    secrets = set().union(*[student.secret_lines(read(name)) for name in NAMES])
+    assert student.leaks(tmp_path / "book" / "notebooks", secrets) == []
+    assert any(
+        cell.get("outputs") for cell in nbformat.read(tmp_path / "book/notebooks/01_imports.ipynb", 4).cells
+    )
+
+
 # ---- the eleven ------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -157,14 +158,8 @@ def build(folder: Path) -> None:
         secrets |= secret_lines(notebook)
         edition = without_solutions(notebook)
         (folder / "notebooks" / path.name).write_text(as_text(edition), encoding="utf-8", newline="\n")
-        for target in _links(edition):
-            copied = folder / target.relative_to(ROOT)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            if not copied.exists():
-                shutil.copyfile(target, copied)
-    for path in _files(CONTENTS):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / path, folder / path)
+        _copy(_links(_prose(edition), NOTEBOOKS), folder)
+    _copy(_files(CONTENTS), folder)
     (folder / "README.md").write_text(README, encoding="utf-8")
     if found := leaks(folder, secrets):
         raise EditionError(
@@ -205,10 +200,10 @@ def copy_book(folder: Path) -> None:
     """Copy what the book is built from into a folder, which is emptied first; its notebooks have no solutions."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for path in _files(BOOK_SOURCES):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / path, folder / path)
-    (folder / "notebooks").mkdir()
+    _copy(_files(BOOK_SOURCES), folder)
+    for page in (ROOT / "book").glob("*.md"):
+        _copy(_links(page.read_text(encoding="utf-8"), page.parent), folder)
+    (folder / "notebooks").mkdir(exist_ok=True)
     for path in find([]):
         edition = without_solutions(nbformat.read(path, as_version=4), keep_outputs=True)
         (folder / "notebooks" / path.name).write_text(as_text(edition), encoding="utf-8", newline="\n")
@@ -222,7 +217,7 @@ def _files(names: list[str]) -> list[Path]:
         for path in ([ROOT / name] if (ROOT / name).is_file() else (ROOT / name).rglob("*"))
     ]
     return sorted(
-        path.relative_to(ROOT)
+        path
         for path in paths
         if path.is_file()
         and not path.name.endswith("-ubyte")
@@ -230,12 +225,23 @@ def _files(names: list[str]) -> list[Path]:
     )
 
 
-def _links(notebook: NotebookNode) -> set[Path]:
-    """Return the files that a notebook's prose links to, the other notebooks aside."""
-    markdown = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+def _links(markdown: str, folder: Path) -> set[Path]:
+    """Return the files that a page in this folder links to, the notebooks aside."""
     targets = {target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)", markdown)}
-    paths = {(NOTEBOOKS / target).resolve() for target in targets if target and "://" not in target}
+    paths = {(folder / target).resolve() for target in targets if target and "://" not in target}
     return {path for path in paths if path.is_file() and path.suffix != ".ipynb"}
+
+
+def _prose(notebook: NotebookNode) -> str:
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def _copy(paths: Iterable[Path], folder: Path) -> None:
+    """Copy files of the repository to the same places below a folder."""
+    for path in paths:
+        copied = folder / path.resolve().relative_to(ROOT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copied)
 
 
 def _lines(cell: NotebookNode) -> set[str]:
