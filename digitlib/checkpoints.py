@@ -11,6 +11,8 @@ import os
 import re
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -92,17 +94,13 @@ def save(
     }
     buffer = io.BytesIO()  # torch words a full disk worse than the operating system does
     torch.save(content, buffer)
-    try:
-        ensure_writable(path)
+    with _writing(path):
+        _try_folder(path)
         # A folder aside, not a file of tempfile's, which nobody but its owner could read.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as aside:
             complete = Path(aside) / path.name
             complete.write_bytes(buffer.getbuffer())
             os.replace(complete, path)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: expected to write a checkpoint, found: {error}; {_ELSEWHERE}"
-        ) from error
 
 
 def load(path: Path | str, *, architecture: str | None = None) -> Checkpoint:
@@ -169,12 +167,7 @@ def load_or_train(
                 f"{checkpoint.recipe.name!r} with others: the file was renamed; move it away and run again"
             )
         return checkpoint
-    try:
-        ensure_writable(path)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: expected to write a checkpoint, found: {error}; {_ELSEWHERE}"
-        ) from error
+    ensure_writable(path)
     model, history = recipes.train(recipe, progress=progress)
     if history.interrupted:
         raise KeyboardInterrupt(f"training of {recipe.name} was interrupted, nothing was kept")
@@ -190,8 +183,13 @@ def ensure_writable(path: Path) -> None:
     """Make the folder of path and try a file in it, so that a long training does not end at a closed door.
 
     Raises:
-        OSError: it cannot be written.
+        CheckpointError: it cannot be written.
     """
+    with _writing(path):
+        _try_folder(path)
+
+
+def _try_folder(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
@@ -199,8 +197,19 @@ def ensure_writable(path: Path) -> None:
         pass
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of a file that cannot be written into words for a student."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: expected to write a checkpoint, found: {error}; {_ELSEWHERE}"
+        ) from error
+
+
 _RETRAIN = "train it anew with `digitlib train RECIPE`, or name another file"
-_ELSEWHERE = "make room, name another file, or set DIGITLIB_CHECKPOINTS to a folder of your own"
+_ELSEWHERE = "make room, name another file (--output), or set DIGITLIB_CHECKPOINTS to a folder of your own"
 
 
 def _read(path: Path) -> dict:
