@@ -30,6 +30,7 @@ def pytest_configure():
     os.environ.setdefault(
         "OMP_WAIT_POLICY", "PASSIVE"
     )  # spinning, they make a busy machine many times slower
+    os.environ["DIGITLIB_STILL"] = "1"  # the notebooks' widgets show the still that is stored
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if str(OFFLINE) not in path:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(OFFLINE), *filter(None, path)])

@@ -125,6 +125,7 @@ def execute(notebook: NotebookNode, path: Path) -> None:
     os.environ.setdefault(
         "OMP_WAIT_POLICY", "PASSIVE"
     )  # threads that spin make a busy machine many times slower
+    os.environ["DIGITLIB_STILL"] = "1"  # nobody sits there to move a widget
     client = NotebookClient(
         notebook,
         kernel_name=CURRENT_ENV_KERNEL_NAME,  # "python3" might be another Python's, where the machine has several

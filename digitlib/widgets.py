@@ -1,0 +1,119 @@
+"""What moves in a notebook: a pad to draw digits on, and controls that draw a figure anew.
+
+    DrawPad   write a digit by hand; the model that you trained reads it as you draw
+    explore   sliders and menus above a figure
+
+Where nobody sits in front of the notebook, as when it is tested or made into a page of the book, there is no one to
+move anything: with $DIGITLIB_STILL set, both show one still picture instead.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anywidget
+import ipywidgets
+import numpy as np
+import torch
+import traitlets
+from IPython.display import display
+from torch import nn
+
+from digitlib.data import normalise
+from digitlib.evaluation import predict_logits
+from digitlib.predict import ImageError, find_ink, to_mnist_format
+
+PAD_SIZE = 280  # pixels along a side
+_PAD_SCRIPT = (
+    Path(__file__).resolve().parents[1] / "book" / "_static" / "draw" / "pad.js"
+)  # the book's own pad
+_WIDGET_SCRIPT = Path(__file__).with_name("draw_pad.js")
+_STYLE = """
+.digitlib-pad { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
+.digitlib-pad canvas { border: 1px solid #767676; width: 14rem; height: 14rem; max-width: 100%; cursor: crosshair; }
+.digitlib-pad ol { list-style: none; margin: 0; padding: 0; width: 14rem; font-variant-numeric: tabular-nums; }
+.digitlib-pad li { display: grid; grid-template-columns: 1.2rem 1fr 3.6rem; gap: 0.4rem; align-items: center; }
+.digitlib-pad li > div { background: #2a6fb0; height: 0.8rem; min-width: 1px; }
+.digitlib-pad li[data-largest] { font-weight: bold; }
+.digitlib-pad li > span:last-child { text-align: right; }
+"""
+
+_STILL = {
+    "text/plain": "In JupyterLab a pad appears here.",
+    "text/markdown": "*In JupyterLab a pad appears here; the book has one on [its own page](../book/draw.md).*",
+}
+
+
+def is_still() -> bool:
+    """Return whether the notebook runs with nobody in front of it: the variable DIGITLIB_STILL is set."""
+    return bool(os.environ.get("DIGITLIB_STILL"))
+
+
+def explore(draw: Callable[..., None], **controls: ipywidgets.Widget) -> None:
+    """Show controls and, below them, what draw makes of their values; draw again whenever one is moved.
+
+    Args:
+        draw: takes one argument for each control, draws a figure and ends with `plt.show()`.
+        controls: ipywidgets such as `IntSlider(value=3, min=0, max=9)`, named as the arguments of draw.
+    Taught in notebook 04.
+    """
+    if is_still():
+        draw(**{name: control.value for name, control in controls.items()})
+        return
+    for name, control in controls.items():
+        control.description = control.description or name.replace("_", " ")
+        control.style.description_width = "initial"
+    shown = ipywidgets.interactive_output(draw, controls)
+    display(ipywidgets.VBox([*controls.values(), shown]))
+
+
+class DrawPad(anywidget.AnyWidget):
+    """A pad to write a digit on, in JupyterLab, VS Code or Colab; the model reads it as you draw.
+
+    Args:
+        model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
+    Attributes:
+        ink: bytes, 280 × 280 levels row by row, 0 = paper, 255 = ink, as the browser sends them.
+        probabilities: ten floats that sum to 1; empty while nothing is drawn.
+        digit: the most probable digit, or None.
+        image: uint8 (28, 28), what the network saw, or None.
+    Raises:
+        TypeError: model is no nn.Module.
+    Taught in notebook 11.
+    """
+
+    _esm = _PAD_SCRIPT.read_text(encoding="utf-8") + _WIDGET_SCRIPT.read_text(encoding="utf-8")
+    _css = _STYLE
+    ink = traitlets.Bytes(b"").tag(sync=True)
+    probabilities = traitlets.List(traitlets.Float()).tag(sync=True)
+
+    def __init__(self, model: nn.Module):
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"expected a trained network (nn.Module), got {type(model).__name__}; DrawPad(model)"
+            )
+        self.model, self.image = model, None
+        super().__init__()
+
+    @property
+    def digit(self) -> int | None:
+        """Return the most probable digit, or None while nothing is drawn."""
+        return int(np.argmax(self.probabilities)) if self.probabilities else None
+
+    @traitlets.observe("ink")
+    def _read(self, change: dict) -> None:
+        """Take the drawing the way of every picture: ink, 28x28, the network."""
+        levels = np.frombuffer(change["new"], np.uint8)
+        try:
+            if levels.size != PAD_SIZE**2:
+                raise ImageError(f"expected {PAD_SIZE} x {PAD_SIZE} levels, got {levels.size}")
+            paper = 1 - levels.reshape(PAD_SIZE, PAD_SIZE).astype(np.float32) / 255
+            self.image = torch.from_numpy(to_mnist_format(find_ink(paper)))
+        except ImageError:  # nothing is drawn, or hardly anything yet
+            self.image, self.probabilities = None, []
+            return
+        logits = predict_logits(self.model, normalise(self.image[None]))
+        self.probabilities = logits[0].double().softmax(0).tolist()
+
+    def _repr_mimebundle_(self, **options):
+        return _STILL if is_still() else super()._repr_mimebundle_(**options)

@@ -1,0 +1,127 @@
+"""The widgets, without a browser: what Python does with a drawing, and the still pictures of a book."""
+
+import subprocess
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from IPython.utils.capture import capture_output
+
+from digitlib import CNN, load_raw, normalise
+from digitlib.predict import prepare
+from digitlib.widgets import _PAD_SCRIPT, _WIDGET_SCRIPT, PAD_SIZE, DrawPad, explore
+
+
+@pytest.fixture
+def live(monkeypatch):
+    monkeypatch.delenv("DIGITLIB_STILL", raising=False)
+
+
+@pytest.fixture
+def still(monkeypatch):
+    monkeypatch.setenv("DIGITLIB_STILL", "1")
+
+
+def drawing(number: int = 0) -> bytes:
+    """Return a drawing as the browser sends it: a digit of the validation part, ten times as large."""
+    image = load_raw("validation")[0][number].numpy()
+    return np.kron(image, np.ones((10, 10), np.uint8)).tobytes()
+
+
+def test_a_drawing_is_read_like_a_picture_of_it(live, tmp_path):
+    from PIL import Image
+
+    torch.manual_seed(0)
+    model = CNN().eval()
+    pad = DrawPad(model)
+    assert (pad.digit, pad.image, pad.probabilities) == (None, None, [])
+    pad.ink = drawing()
+    levels = np.frombuffer(pad.ink, np.uint8).reshape(PAD_SIZE, PAD_SIZE)
+    Image.fromarray(255 - levels).save(tmp_path / "drawing.png")
+    assert torch.equal(pad.image, prepare(tmp_path / "drawing.png"))
+    with torch.no_grad():
+        expected = model(normalise(pad.image[None])).softmax(dim=1)[0]
+    torch.testing.assert_close(torch.tensor(pad.probabilities), expected)
+    assert pad.digit == expected.argmax()
+
+
+def test_an_empty_pad_has_no_answer(live):
+    pad = DrawPad(CNN())
+    pad.ink = drawing()
+    assert len(pad.probabilities) == 10
+    pad.ink = bytes(PAD_SIZE**2)
+    assert (pad.digit, pad.image, pad.probabilities) == (None, None, [])
+    pad.ink = b"\x01\x02"  # not from our page
+    assert pad.probabilities == []
+
+
+def test_the_model_stays_in_its_mode(live):
+    model = CNN().train()
+    DrawPad(model).ink = drawing()
+    assert model.training
+
+
+def test_a_pad_wants_a_network(live):
+    with pytest.raises(TypeError, match="expected a trained network"):
+        DrawPad("checkpoints/cnn.pth")
+
+
+def test_the_script_is_a_module_with_the_books_own_pad(live):
+    pad = DrawPad(CNN())
+    script = str(pad._esm)
+    assert script.startswith(_PAD_SCRIPT.read_text()) and script.endswith(_WIDGET_SCRIPT.read_text())
+    assert script.count("export default") == 1
+
+
+def test_a_still_pad_says_where_the_live_one_is(still):
+    bundle = DrawPad(CNN())._repr_mimebundle_()
+    assert "[its own page](../book/draw.md)" in bundle["text/markdown"]
+    assert not any("widget" in kind for kind in bundle)
+
+
+def noted(calls):
+    def draw(digit, order):
+        calls.append((digit, order))
+
+    return draw
+
+
+def controls():
+    return {
+        "digit": ipywidgets.IntSlider(value=3, min=0, max=9),
+        "order": ipywidgets.Dropdown(options=["near", "far"], value="far"),
+    }
+
+
+def test_explore_draws_once_where_nobody_moves_anything(still):
+    calls = []
+    with capture_output() as captured:
+        assert explore(noted(calls), **controls()) is None
+    assert calls == [(3, "far")]
+    assert captured.outputs == []
+
+
+def test_explore_draws_anew_when_a_control_is_moved(live):
+    calls, moved = [], controls()
+    with capture_output():
+        explore(noted(calls), **moved)
+        moved["digit"].value = 7
+    assert calls == [(3, "far"), (7, "far")]
+    assert moved["digit"].description == "digit"
+
+
+def test_explore_takes_figures(still):
+    def draw(size):
+        plt.plot(range(size))
+        plt.close()
+
+    explore(draw, size=ipywidgets.IntSlider(value=2))
+
+
+def test_the_widgets_script_is_valid(tmp_path):
+    script = tmp_path / "pad.mjs"
+    script.write_text(_PAD_SCRIPT.read_text() + _WIDGET_SCRIPT.read_text())
+    run = subprocess.run([NODE, "--check", script], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
