@@ -1,12 +1,25 @@
-"""The book builds without a warning from the stored outputs, and is whole; each check of it can fail."""
+"""The book builds without a warning from the stored outputs, and is whole; each check of it can fail.
 
+The glossary and the bibliography agree with the notebooks: no dead link, no unused entry, no citation without a source.
+"""
+
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
+import nbformat
+import pybtex.database
 import pytest
+from myst_parser.mdit_to_docutils.base import default_slugify
+from pybtex.database import Entry
 
 from tools import check_book
+
+BOOK = check_book.ROOT / "book"
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +42,8 @@ def test_eleven_notebooks_an_introduction_and_the_results_are_in_it():
     assert pages[0] == "book/introduction"
     assert sum(page.startswith("notebooks/") for page in pages) == 11
     assert "book/results" in pages
+    for name in ("how_to_use", "glossary", "bibliography", "testing"):
+        assert f"book/{name}" in pages
 
 
 def test_neither_the_library_nor_the_tests_are_in_it(book):
@@ -65,3 +80,259 @@ def edit(page, old, new):
     head, article, rest = page.read_text().partition("<article")
     assert old in rest
     page.write_text(head + article + rest.replace(old, new, 1))
+
+
+def test_the_map_names_every_notebook_and_loads_nothing():
+    drawing = ElementTree.parse(BOOK / "map.svg").getroot()
+    texts = ["".join(text.itertext()) for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    numbered = [text for text in texts if text[0].isdigit()]
+    assert [text.split()[0] for text in numbered] == [str(number) for number in range(1, 12)]
+    assert not any("href" in name for element in drawing.iter() for name in element.attrib)
+
+
+# ---- the glossary and the bibliography --------------------------------------------------------------------------
+#
+# As in test_notebooks.py, each guard returns complaints, and a tampering shows that it can fail.
+
+# How a notebook may write a term where it introduces it, other than as the glossary's heading has it.
+OTHER_FORMS = {"training part": "training", "validation part": "validation", "DataLoader": "dataloader"}
+# What begins a sentence and may stand before a year without being a name.
+NO_NAMES = {"About", "After", "Around", "Before", "By", "From", "In", "Since", "Until"}
+
+NAME = r"(?:[A-Z]\. )*[A-Z][\w’-]+"
+# Elman, 1990 | Smith and Topin (2019) | LeCun et al., 1998b | C. Guo and others (2017) | Otsu's threshold (1979)
+# | A. Karpathy ("A Recipe", 2019) | Xiao, Rasul and Vollgraf, 2017
+CITATION = re.compile(
+    rf"(?P<names>{NAME}(?:, {NAME})*(?:,? and (?:{NAME}|others)| et al\.?)?)(?:['’]s(?: \w+){{1,3}})?"
+    r'(?:,? \(?(?:["“][^"”]{5,150}["”],? )?)\(?(?P<year>(?:19|20)\d\d[a-z]?)\b'
+)
+
+
+def prose(path: Path) -> str:
+    """Return the words of a page: what a notebook's Markdown or a Markdown file says, without code."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = nbformat.reads(text, as_version=4).cells
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return re.sub(r"```.*?```", "", text, flags=re.S)
+
+
+NOTEBOOKS = {path.name: prose(path) for path in sorted((check_book.ROOT / "notebooks").glob("*.ipynb"))}
+PAGES = {path.name: prose(path) for path in [*sorted(BOOK.glob("*.md")), BOOK / "results.ipynb"]}
+CODE = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in sorted((check_book.ROOT / "digitlib").rglob("*.py"))
+}
+
+
+def anchors(page: str) -> dict[str, str]:
+    """Return the headings of the third level of a Markdown page, by the anchors that they get in the book."""
+    return {default_slugify(heading): heading for heading in re.findall(r"^### (.+)$", page, re.M)}
+
+
+def anchors_in_disorder(glossary: str) -> list[str]:
+    complaints, letter, last = [], "", ""
+    for level, heading in re.findall(r"^(##|###) (.+)$", glossary, re.M):
+        if level == "##":
+            letter = heading
+        elif heading[0].upper() != letter:
+            complaints.append(f"{heading} stands under {letter}")
+        elif heading.casefold() == last.casefold():
+            complaints.append(f"{heading} stands there twice")
+        elif heading.casefold() < last.casefold():
+            complaints.append(f"{heading} stands after {last}")
+        last = heading if level == "###" else last
+    return complaints
+
+
+def dead_links(text: str, page: str) -> list[str]:
+    """Return the links of a text to a page of the book (given by its name) that lead to no heading of it."""
+    known = anchors(PAGES[page])
+    return [
+        f"{page}#{anchor}"
+        for anchor in re.findall(rf"\]\((?:\.\./book/|)?{re.escape(page)}#([^)\s]*)\)", text)
+        if unquote(anchor) not in known
+    ]
+
+
+def introduces(notebook: str, term: str) -> bool:
+    """Tell whether a notebook's prose links to a term, has it in bold, or lists it among its new terms."""
+    if re.search(rf"\(\.\./book/glossary\.md#{re.escape(default_slugify(term))}\)", notebook):
+        return True
+    forms = {term.casefold(), OTHER_FORMS.get(term, term).casefold()}
+    bold = {text.casefold() for text in re.findall(r"\*\*([^*]+)\*\*", notebook)}
+    listed = " ".join(re.findall(r"^New terms: (.+?)(?:\n\n|\Z)", notebook, re.M | re.S)).casefold()
+    return bool(forms & bold) or bool(forms & set(re.split(r",\s+|\s+and\s+", listed.strip(". \n"))))
+
+
+def never_introduced(glossary: str, notebooks: dict[str, str]) -> list[str]:
+    """Return the terms that no notebook introduces, or not the notebook that the glossary names."""
+    complaints = []
+    for entry in re.split(r"^### ", glossary, flags=re.M)[1:]:
+        term = entry.split("\n")[0]
+        opened = re.findall(r"Opened in \[notebook (\d+)\]\(\.\./notebooks/(\S+\.ipynb)\)", entry)
+        if len(opened) != 1 or not opened[0][1].startswith(f"{int(opened[0][0]):02}_"):
+            complaints.append(f"{term} names no notebook, or two")
+        elif not introduces(notebooks.get(opened[0][1], ""), term):
+            complaints.append(f"{term} is not introduced in {opened[0][1]}")
+    return complaints
+
+
+def sources() -> dict[str, Entry]:
+    return pybtex.database.parse_file(str(BOOK / "references.bib")).entries
+
+
+def families(entry: Entry) -> list[str]:
+    return [" ".join(person.prelast_names + person.last_names) for person in entry.persons["author"]]
+
+
+def author_and_year(key: str, entry: Entry) -> str:
+    """Return how an entry is cited: "Elman, 1990", "Smith and Topin, 2019", "LeCun et al., 1998b"."""
+    names = families(entry)
+    who = " and ".join(names) if len(names) <= 2 else f"{names[0]} et al."
+    return f"{who}, {entry.fields['year']}{key[-1] if key[-1].isalpha() else ''}"
+
+
+def citations(text: str) -> list[tuple[list[str], str]]:
+    """Return the names (families only) and the year, perhaps with a letter, of each citation in a text."""
+    text = " ".join(re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text).split())
+    found = []
+    for match in CITATION.finditer(text):
+        names = re.sub(r"\b[A-Z]\. ", "", match["names"])
+        names = [name for name in re.split(r", | and ", names.replace(" et al.", "")) if name != "others"]
+        if names[0] not in NO_NAMES:
+            found.append((names, match["year"]))
+    return found
+
+
+def source_of(names: list[str], year: str, entries: dict[str, Entry]) -> str | None:
+    """Return the key of the entry that a citation means, or None."""
+    for key, entry in entries.items():
+        own = families(entry)
+        letter = key[-1] if key[-1].isalpha() else ""
+        right_year = year == entry.fields["year"] + letter or (
+            len(names) > 2 and year == entry.fields["year"]
+        )
+        if right_year and own[0] == names[0] and set(names) <= set(own):
+            return key
+    return None
+
+
+def without_a_source(text: str) -> list[str]:
+    entries = sources()
+    return [f"{names[0]} {year}" for names, year in citations(text) if not source_of(names, year, entries)]
+
+
+def cited_in(text: str) -> set[str]:
+    entries = sources()
+    return {source_of(names, year, entries) for names, year in citations(text)} - {None}
+
+
+def test_the_glossary_is_in_order():
+    assert anchors_in_disorder(PAGES["glossary.md"]) == []
+    assert len(anchors(PAGES["glossary.md"])) >= 80
+
+
+@pytest.mark.parametrize(
+    "glossary, complaint",
+    [
+        ("## A\n\n### bias", "bias stands under A"),
+        ("## A\n\n### axis\n\n### Adam", "Adam stands after axis"),
+        ("## A\n\n### Adam\n\n### adam", "adam stands there twice"),
+    ],
+)
+def test_disorder_is_found(glossary, complaint):
+    assert anchors_in_disorder(glossary) == [complaint]
+
+
+@pytest.mark.parametrize("page", ["glossary.md", "bibliography.md"])
+@pytest.mark.parametrize("name", [*NOTEBOOKS, *PAGES])
+def test_links_lead_to_an_entry(name, page):
+    assert dead_links((NOTEBOOKS | PAGES)[name], page) == []
+
+
+def test_a_link_to_no_entry_is_found():
+    links = (
+        "[a](../book/glossary.md#softmax) [b](glossary.md#softmaxx) [c](../book/bibliography.md#elman-1990)"
+    )
+    assert dead_links(links, "glossary.md") == ["glossary.md#softmaxx"]
+    assert dead_links(links, "bibliography.md") == []
+
+
+def test_every_term_is_introduced_in_the_notebook_that_the_glossary_names():
+    assert never_introduced(PAGES["glossary.md"], NOTEBOOKS) == []
+
+
+@pytest.mark.parametrize(
+    "notebook, introduced",
+    [
+        ("A **running mean** is", True),
+        ("the [mean](../book/glossary.md#running-mean) of", True),
+        ("New terms: long form,\nrunning mean, step.\n\nNext", True),
+        ("A running mean is", False),
+        ("the [mean](../book/glossary.md#mean) of", False),
+        ("New terms: long form.\n\nrunning mean, step.", False),
+    ],
+)
+def test_a_term_that_no_notebook_introduces_is_found(notebook, introduced):
+    entry = "### running mean\n\nA mean.\nOpened in [notebook 8](../notebooks/08_training_loss.ipynb)."
+    found = never_introduced(entry, {"08_training_loss.ipynb": notebook, "07_training.ipynb": ""})
+    assert found == ([] if introduced else ["running mean is not introduced in 08_training_loss.ipynb"])
+    assert never_introduced(entry.replace("08_", "07_"), {})[0].endswith("names no notebook, or two")
+
+
+def test_the_bibliography_has_one_section_for_each_source():
+    page = (BOOK / "bibliography.md").read_text(encoding="utf-8")
+    sections = re.findall(
+        r"^### (.+)\n\n.+\n\n```\{bibliography\}\n:list: bullet\n:filter: key == \"(\w+)\"\n```", page, re.M
+    )
+    assert len(sections) == page.count("\n### ") == page.count("{bibliography}")
+    expected = [(author_and_year(key, entry), key) for key, entry in sources().items()]
+    assert sorted(sections) == sorted(expected)
+
+
+def test_every_source_is_cited():
+    everything = NOTEBOOKS | CODE | {name: text for name, text in PAGES.items() if name != "bibliography.md"}
+    cited = set().union(*map(cited_in, everything.values()))
+    assert sorted(set(sources()) - cited) == []
+
+
+@pytest.mark.parametrize("name", [*NOTEBOOKS, *PAGES, *CODE])
+def test_every_citation_has_a_source(name):
+    assert without_a_source((NOTEBOOKS | PAGES | CODE)[name]) == []
+
+
+@pytest.mark.parametrize(
+    "text, key",
+    [
+        ("(Elman, 1990)", "elman1990"),
+        ("Wilson (1927) turned", "wilson1927"),
+        ("E. B. Wilson (1927)", "wilson1927"),
+        ("[LeCun et al., 1998](../book/bibliography.md#lecun-et-al-1998)", "lecun1998"),
+        ("LeCun et al., 1998b", "lecun1998b"),
+        ("(LeCun, Bottou, Orr and\nMüller, 1998, section 4.3)", "lecun1998b"),
+        ("He et al. (2015, section 2)", "he2015"),
+        ("C. Guo and others (2017)", "guo2017"),
+        ("J. Bergstra and Y. Bengio, 2012", "bergstra2012"),
+        ("N. Otsu's threshold (1979)", "otsu1979"),
+        ('A. Karpathy ("A Recipe for Training Neural Networks", 2019)', "karpathy2019"),
+        ('"Deep Learning" (Goodfellow, Bengio and\nCourville, 2016)', "goodfellow2016"),
+        ("Source: Elman 1990; the rest", "elman1990"),
+    ],
+)
+def test_a_citation_is_understood(text, key):
+    assert cited_in(text) == {key}
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("(Elman, 1991)", ["Elman 1991"]),
+        ("N. Body and others (2020)", ["Body 2020"]),
+        ("Smith and Wesson, 2019", ["Smith 2019"]),
+        ("LeCun et al., 1998c", ["LeCun 1998c"]),
+        ("Around 1990 the forms of 1995 came, and 2000 images; since 2020 none. In 2021", []),
+    ],
+)
+def test_a_citation_without_a_source_is_found(text, found):
+    assert without_a_source(text) == found

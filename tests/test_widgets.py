@@ -12,6 +12,7 @@ from IPython.utils.capture import capture_output
 from digitlib import CNN, load_raw, normalise
 from digitlib.predict import prepare
 from digitlib.widgets import _PAD_SCRIPT, _WIDGET_SCRIPT, PAD_SIZE, DrawPad, explore
+from tests.test_draw_page import NODE
 
 
 @pytest.fixture
