@@ -11,6 +11,7 @@ ifeq ($(SOLUTIONS),no)
 PLAIN  := _build/without-solutions
 BOOK   := $(PLAIN)/_build/html/index.html
 endif
+LABCONFIG := $(VENV)/etc/jupyter/labconfig/page_config.json
 TOOL    = $(BIN)/python -m tools.
 
 # Threads that spin while they wait make a busy machine many times slower; this has them sleep instead.
@@ -44,6 +45,8 @@ test: lint ## check the code, run the unit tests, re-run and compare every noteb
 	$(BIN)/python -m pytest --nbval
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
+	@# A student needs none of nbgrader's menus. Once: whoever enables them again keeps them.
+	@test -f $(LABCONFIG) || $(BIN)/jupyter labextension disable --level=sys_prefix @jupyter/nbgrader >/dev/null 2>&1
 	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_imports.ipynb
 
 lint: $(STAMP) ## check the style of code and notebooks

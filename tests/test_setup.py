@@ -171,7 +171,7 @@ def test_what_pyproject_names_exists():
     names = [
         PROJECT["project"]["readme"],
         *PROJECT["project"]["license-files"],
-        *PROJECT["tool"]["setuptools"]["packages"],
+        *(name.replace(".", "/") for name in PROJECT["tool"]["setuptools"]["packages"]),
     ]
     assert [name for name in names if not (ROOT / name).exists()] == []
 
@@ -195,7 +195,7 @@ fi
 
 def targets() -> dict[str, str]:
     """Return {target: what `make help` says of it}."""
-    return dict(re.findall(r"^([a-z]+):.*?## (.+)$", MAKEFILE, flags=re.MULTILINE))
+    return dict(re.findall(r"^([a-z-]+):.*?## (.+)$", MAKEFILE, flags=re.MULTILINE))
 
 
 @pytest.fixture
@@ -252,13 +252,14 @@ def test_every_target_can_be_made(project, target):
 
 def test_the_targets_that_are_promised_are_there():
     promised = {"book", "test", "lab", "lint", "notebooks", "bench", "clean", "help", "results", "lock"}
+    promised |= {"student", "assignment", "new-exercise", "mutants"}
     assert promised <= set(targets())
 
 
 @pytest.mark.parametrize("page", [ROOT / "Makefile", *PAGES], ids=lambda path: path.name)
 def test_every_make_command_that_is_mentioned_exists(page):
     mentioned = re.findall(
-        r"(?:`|^    |: )make ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE
+        r"(?:`|^    |: )make ([a-z-]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
     assert set(mentioned) <= set(targets())
 
