@@ -153,7 +153,7 @@ def normalise(images: Tensor, mean: float = TRAIN_MEAN, std: float = TRAIN_STD) 
         ValueError: images has another shape or dtype.
     Taught in notebook 03. Source: LeCun, Bottou, Orr and Müller 1998, "Efficient BackProp", section 4.3.
     """
-    if images.dtype != torch.uint8 or images.ndim != 3:
+    if images.dtype != torch.uint8 or images.shape[1:] != (28, 28):
         raise ValueError(
             f"expected uint8 images of shape (N, 28, 28), got {images.dtype} of shape {tuple(images.shape)}; "
             "pass the images as load_raw returns them, one image as image[None]"
@@ -182,19 +182,19 @@ def batches(
     """Yield one epoch of batches from tensors in memory; the last one may be smaller.
 
     Args:
-        images: (N, ...). labels: (N,).
+        images: (N, ...), N at least 1. labels: (N,).
         batch_size: images a batch, at least 1.
         generator: shuffles anew at each call; without it the order is kept.
     Yields:
         images (B, ...) and labels (B,) of the same rows, B = batch_size or the rest.
     Raises:
-        ValueError: images and labels differ in length, or batch_size is less than 1.
+        ValueError: there is no image, images and labels differ in length, or batch_size is less than 1.
     Taught in notebook 02.
     """
-    if len(images) != len(labels) or batch_size < 1:
+    if not len(images) == len(labels) > 0 or batch_size < 1:
         raise ValueError(
-            f"expected as many labels as images and a batch_size of at least 1, got {len(images)} images, "
-            f"{len(labels)} labels and batch_size {batch_size}"
+            "expected one image or more, as many labels, and a batch_size of at least 1, got "
+            f"{len(images)} images, {len(labels)} labels and batch_size {batch_size}"
         )
     if generator is None:
         yield from zip(images.split(batch_size), labels.split(batch_size), strict=True)
@@ -259,7 +259,7 @@ def augment(
         ValueError: images has another shape or dtype.
     Taught in notebook 03.
     """
-    if images.ndim != 4 or not images.is_floating_point():
+    if not images.is_floating_point() or images.shape[1:] != (1, 28, 28):
         raise ValueError(
             f"expected normalised float images of shape (N, 1, 28, 28), got {images.dtype} of shape "
             f"{tuple(images.shape)}; normalise(images) makes them from uint8 images"
@@ -275,9 +275,7 @@ def augment(
     cos, sin = angle.cos() / scale, angle.sin() / scale
     matrices = torch.stack([cos, -sin, shift_x, sin, cos, shift_y], dim=1).view(-1, 2, 3).to(images)
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    background = (
-        -TRAIN_MEAN / TRAIN_STD
-    )  # grid_sample fills with 0, so let 0 be the background for the moment
+    background = -TRAIN_MEAN / TRAIN_STD  # grid_sample fills with 0, so let 0 be the background meanwhile
     return F.grid_sample(images - background, grid, align_corners=False) + background
 
 

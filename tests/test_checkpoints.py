@@ -497,7 +497,7 @@ def setting(**settings):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model": "transformer"}, "expected model to be one of mlp, cnn, rnn, got 'transformer'"),
+        ({"model": "transformer"}, "expected model to be one of mlp, cnn, rnn, convnet, got 'transformer'"),
         ({"model": ["mlp"]}, "unhashable"),
         ({"model": None}, "expected model to be one of"),
         ({"optimizer": "lion"}, "expected optimizer to be one of adam, sgd, got 'lion'"),
@@ -765,7 +765,7 @@ def test_another_setting_is_trained_anew(few_images, tmp_path):
 def test_a_name_will_do(few_images, tmp_path, monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, "tiny", change(RECIPE, num_epochs=1))
     assert load_or_train("tiny", folder=tmp_path).recipe is recipes.RECIPES["tiny"]
-    with pytest.raises(ValueError, match="expected a recipe among mlp, cnn, rnn, tiny, got 'tinny'"):
+    with pytest.raises(ValueError, match="expected a recipe among mlp, cnn, rnn, quick, improved, best, tiny, got 'tinny'"):
         load_or_train("tinny", folder=tmp_path)
 
 

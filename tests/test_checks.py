@@ -5,6 +5,7 @@ and at least three wrong answers each get a hint of their own. The rows stand in
 """
 
 import importlib
+import inspect
 import random
 from pathlib import Path
 
@@ -229,6 +230,16 @@ def mended(images):
     return images.mean(0)
 
 
+def copies(image, seed):
+    for _ in range(2):
+        generator = torch.Generator().manual_seed(seed)
+    return torch.stack([image, torch.rand(image.shape, generator=generator)])
+
+
+compiled_elsewhere = {}  # in a notebook, where Python does not know that torch is a module
+exec(inspect.getsource(copies), compiled_elsewhere)
+
+
 def documented_only(images):
     """Return something."""
 
@@ -246,6 +257,7 @@ def documented_only(images):
         (stub, stub, True),
         (retyped, stub, True),
         (mended, stub, False),
+        (compiled_elsewhere["copies"], copies, True),
         (0, None, False),
     ],
 )

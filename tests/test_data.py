@@ -284,6 +284,9 @@ def test_normalise_takes_no_image_and_images_of_any_memory_layout():
         torch.zeros(5, 1, 28, 28, dtype=torch.uint8),
         torch.zeros(5, 28, 28),
         torch.zeros(5, 28, 28, dtype=torch.int64),
+        torch.zeros(5, 28, 27, dtype=torch.uint8),
+        torch.zeros(5, 32, 32, dtype=torch.uint8),
+        torch.zeros(5, 784, dtype=torch.uint8),
     ],
 )
 def test_normalise_says_what_it_expects(images):
@@ -351,7 +354,8 @@ def test_shuffling_leaves_the_global_random_numbers_alone():
 
 
 @pytest.mark.parametrize(
-    ("num_images", "num_labels", "batch_size"), [(10, 9, 3), (9, 10, 3), (10, 10, 0), (10, 10, -1)]
+    ("num_images", "num_labels", "batch_size"),
+    [(10, 9, 3), (9, 10, 3), (10, 10, 0), (10, 10, -1), (0, 0, 3)],
 )
 @pytest.mark.parametrize("generator", [None, torch.Generator()])
 def test_batches_refuses_what_would_mix_images_up(num_images, num_labels, batch_size, generator):
@@ -536,7 +540,13 @@ def test_augmentation_takes_images_of_any_memory_layout():
 
 @pytest.mark.parametrize(
     "images",
-    [torch.zeros(5, 28, 28), torch.zeros(28, 28), torch.zeros(5, 1, 28, 28, dtype=torch.uint8)],
+    [
+        torch.zeros(5, 28, 28),
+        torch.zeros(28, 28),
+        torch.zeros(5, 1, 28, 28, dtype=torch.uint8),
+        torch.zeros(5, 1, 32, 32),
+        torch.zeros(5, 3, 28, 28),
+    ],
 )
 def test_augment_says_what_it_expects(images):
     with pytest.raises(ValueError) as caught:

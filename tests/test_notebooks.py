@@ -77,6 +77,7 @@ FIXED_IN = {
     ("09", "1.96"): "the normal distribution's quantile for 95%",
     ("09", "80%"): "a confidence taken as an example",
     ("10", "0.09%"): "cited: An et al. 2020",
+    ("10", "0.21%"): "cited: Wan et al. 2013",
     ("10", "0.23%"): "cited: Cireşan et al. 2012",
     ("10", "0.4%"): "cited: Simard et al. 2003",
     ("10", "0.8%"): "cited: LeCun et al. 1998",

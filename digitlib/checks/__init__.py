@@ -1,4 +1,4 @@
-"""One check an exercise: `checks.as_batch(as_batch)` says whether an answer is right, or what stands in its way.
+"""One check an exercise: `checks.descend(descend)` says whether an answer is right, or what stands in its way.
 
 Each check tests properties on fresh random inputs, so that every right answer passes, however it was written. It
 shows one or two lines, never the answer, and never raises.
@@ -8,6 +8,59 @@ shows one or two lines, never the answer, and never raises.
 """
 
 from digitlib.checks.core import CHECKS, Result
-from digitlib.checks.tensors import as_batch
+from digitlib.checks.curves import compare_rates, epoch_to_keep, exponential_mean, first_look
+from digitlib.checks.dataset import count_batches, idx_lengths, shuffled_epoch, three_parts
+from digitlib.checks.exploring import class_shares, leave_one_out, most_typical
+from digitlib.checks.improving import covered_results, difference_of_means, most_confused, search_result
+from digitlib.checks.loops import fit_until, keep_dropout, learn_by_heart, validation_loss
+from digitlib.checks.losses import best_rate, cross_entropy_by_hand, loss_and_confidence
+from digitlib.checks.networks import convolve, softmax_of_rows, stack
+from digitlib.checks.preprocessing import fair_curves, prepared, random_versions, to_pixels
+from digitlib.checks.saving import best_weights, centred, opens_safely, read_with_file
+from digitlib.checks.tensors import brightened, descend, library_for, noisy_copies
+from digitlib.checks.testing import average_loss, paired_p_value, weakest_class
 
-__all__ = ["CHECKS", "Result", "as_batch"]
+__all__ = [
+    "CHECKS",
+    "Result",
+    "average_loss",
+    "best_rate",
+    "best_weights",
+    "brightened",
+    "centred",
+    "class_shares",
+    "compare_rates",
+    "convolve",
+    "count_batches",
+    "covered_results",
+    "cross_entropy_by_hand",
+    "descend",
+    "difference_of_means",
+    "epoch_to_keep",
+    "exponential_mean",
+    "fair_curves",
+    "first_look",
+    "fit_until",
+    "idx_lengths",
+    "keep_dropout",
+    "learn_by_heart",
+    "leave_one_out",
+    "library_for",
+    "loss_and_confidence",
+    "most_confused",
+    "most_typical",
+    "noisy_copies",
+    "opens_safely",
+    "paired_p_value",
+    "prepared",
+    "random_versions",
+    "read_with_file",
+    "search_result",
+    "shuffled_epoch",
+    "softmax_of_rows",
+    "stack",
+    "three_parts",
+    "to_pixels",
+    "validation_loss",
+    "weakest_class",
+]
