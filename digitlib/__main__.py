@@ -61,10 +61,13 @@ def build_parser() -> argparse.ArgumentParser:
         train,
         "train a recipe from scratch and save its checkpoint",
         "digitlib train cnn\n  digitlib train mlp --optimizer sgd --epochs 3 --seed 7 --output mine.pth",
+        "With several processes: torchrun --nproc-per-node=2 -m digitlib train best",
     )
     command.add_argument("recipe", metavar="RECIPE", help="a name that `digitlib recipes` lists")
     command.add_argument(
-        "--optimizer", choices=["adam", "sgd"], help="another optimizer, at a learning rate that suits it"
+        "--optimizer",
+        choices=["adam", "adamw", "sgd"],
+        help="another optimizer, at a learning rate that suits it",
     )
     command.add_argument("--learning-rate", type=float, metavar="RATE", help="the highest learning rate")
     command.add_argument("--batch-size", type=int, metavar="N", help="images a step")
@@ -77,6 +80,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--device", default="cpu", choices=["cpu", "cuda", "mps"], help="where to train (default: cpu)"
+    )
+    command.add_argument(
+        "--bf16", action="store_true", help="multiply in bfloat16: faster where the processor has it"
     )
     command.add_argument(
         "--output", type=Path, metavar="FILE", help="the checkpoint (default: under checkpoints/)"
@@ -103,7 +109,8 @@ def build_parser() -> argparse.ArgumentParser:
         commands,
         predict,
         "read the digit in each picture",
-        "digitlib predict photo.jpg\n  digitlib predict *.png --checkpoint mine.pth --json",
+        "digitlib predict photo.jpg\n  digitlib predict *.png --checkpoint mine.pth --json\n"
+        "  digitlib predict --number row.jpg",
     )
     command.add_argument(
         "images", nargs="+", type=Path, metavar="IMAGE", help="a picture of one digit, any usual format"
@@ -114,6 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a .pth file (default: the recipe cnn, trained now if need be)",
     )
+    command.add_argument("--number", action="store_true", help="read a row of digits, from left to right")
     command.add_argument("--json", action="store_true", help="print a JSON list, one object a picture")
     return parser
 
@@ -135,7 +143,7 @@ def recipes(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Train a recipe from scratch, save its checkpoint and say how well it does on the validation images."""
-    from digitlib import checkpoints
+    from digitlib import checkpoints, distributed
     from digitlib import recipes as experiments
 
     recipe = experiments.change(
@@ -149,17 +157,13 @@ def train(options: argparse.Namespace) -> int:
     )
     _expect_device(options.device)
     path = options.output or checkpoints.checkpoint_path(recipe)
-    try:
-        checkpoints.ensure_writable(path)
-    except OSError as error:
-        raise checkpoints.CheckpointError(
-            f"{path}: expected a place to write the checkpoint, found: {error}; name another with --output"
-        ) from error
-    print(
-        f"training {recipe.name}: {recipe.title}, {recipe.num_epochs} epochs, seed {recipe.seed}", flush=True
-    )
+    checkpoints.ensure_writable(path)
+    announcement = f"training {recipe.name}: {recipe.title}, {recipe.num_epochs} epochs, seed {recipe.seed}"
+    if distributed.num_processes() > 1:
+        return _train_together(recipe, path, announcement, options)
+    print(announcement, flush=True)
     start = time.perf_counter()
-    model, history = experiments.train(recipe, device=options.device)
+    model, history = experiments.train(recipe, device=options.device, bf16=options.bf16)
     seconds = time.perf_counter() - start
     if len(history) == 0:
         raise KeyboardInterrupt
@@ -178,6 +182,44 @@ def train(options: argparse.Namespace) -> int:
     if history.interrupted:
         print(f"digitlib: interrupted after {len(history)} of {recipe.num_epochs} epochs", file=sys.stderr)
         return 130
+    return 0
+
+
+def _train_together(recipe, path: Path, announcement: str, options: argparse.Namespace) -> int:
+    """Train as one of the processes that torchrun has started; process 0 prints, and keeps each finished epoch."""
+    from digitlib import checkpoints, distributed
+
+    writer, start = distributed.rank() == 0, time.perf_counter()
+    unfinished = path.with_name(
+        f"{path.stem}-interrupted{path.suffix}"
+    )  # never in the place of a finished one
+    if writer:
+        unfinished.unlink(missing_ok=True)  # one of an earlier training
+        print(f"{announcement}, {distributed.num_processes()} processes", flush=True)
+
+    def keep(model, history) -> None:
+        metrics = {
+            "validation_accuracy": history.validation_accuracy[-1],
+            "validation_loss": history.validation_loss[-1],
+            "seconds": time.perf_counter() - start,
+        }
+        last = len(history) == recipe.num_epochs
+        checkpoints.save(path if last else unfinished, model, recipe, history=history, metrics=metrics)
+        if last:
+            unfinished.unlink(missing_ok=True)
+            print(
+                f"validation accuracy {metrics['validation_accuracy']:.2%} after {len(history)} epochs, "
+                f"{metrics['seconds']:.1f} s\nsaved {path}"
+            )
+
+    try:
+        distributed.train(recipe, device=options.device, bf16=options.bf16, after_epoch=keep)
+    except (distributed.ProcessLost, KeyboardInterrupt) as error:
+        kept = "no epoch was finished, nothing is kept"
+        if unfinished.exists():
+            num_epochs = len(checkpoints.load(unfinished).history)
+            kept = f"{num_epochs} of {recipe.num_epochs} epochs are kept in {unfinished}"
+        raise type(error)(f"{error or 'interrupted'}; {kept}; start the training again") from error
     return 0
 
 
@@ -223,7 +265,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Read the digit in each picture; one that cannot be read is named on stderr and does not stop the others."""
+    """Read the digit, or the number, in each picture; one that cannot be read is named on stderr, the others go on."""
     from digitlib import checkpoints
     from digitlib import predict as reader
 
@@ -236,26 +278,43 @@ def predict(options: argparse.Namespace) -> int:
     results = []
     for path in options.images:
         try:
-            prediction = reader.predict(checkpoint.model, path)
+            if options.number:
+                predictions = reader.predict_number(checkpoint.model, path)
+            else:
+                predictions = [reader.predict(checkpoint.model, path)]
         except reader.ImageError as error:
             print(f"digitlib: {_one_line(error)}", file=sys.stderr)
             results.append({"image": str(path), "error": _one_line(error)})
             continue
-        probabilities = [round(float(probability), 6) for probability in prediction.probabilities]
-        results.append({"image": str(path), "digit": prediction.digit, "probabilities": probabilities})
+        digits = [
+            {
+                "digit": prediction.digit,
+                "probabilities": [round(float(p), 6) for p in prediction.probabilities],
+            }
+            for prediction in predictions
+        ]
+        if options.number:
+            number = "".join(str(digit["digit"]) for digit in digits)
+            results.append({"image": str(path), "number": number, "digits": digits})
+            if not options.json:
+                shares = "  ".join(f"{d['digit']}: {d['probabilities'][d['digit']]:.1%}" for d in digits)
+                print(f"{path}: {number}\n  {shares}")
+            continue
+        results.append({"image": str(path), **digits[0]})
         if not options.json:
-            print(f"{path}: {prediction.digit} (probability {probabilities[prediction.digit]:.1%})")
+            digit, probabilities = digits[0]["digit"], digits[0]["probabilities"]
+            print(f"{path}: {digit} (probability {probabilities[digit]:.1%})")
             print("  " + "  ".join(f"{digit}: {share:.1%}" for digit, share in enumerate(probabilities)))
     if options.json:
         print(json.dumps(results, indent=2, allow_nan=False))
     return 1 if any("error" in result for result in results) else 0
 
 
-def _add_command(commands, function, summary: str, example: str) -> argparse.ArgumentParser:
+def _add_command(commands, function, summary: str, example: str, note: str = "") -> argparse.ArgumentParser:
     command = commands.add_parser(
         function.__name__,
         help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
+        description=f"{summary[0].upper()}{summary[1:]}. {note}".strip(),
         epilog=f"examples:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -15,10 +15,10 @@ from digitlib.data import augment, batches, load_part
 from digitlib.models import MODELS
 from digitlib.training import History, fit
 
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("one-cycle", "constant")
 # Where a recipe changes to the other optimizer without a learning rate of its own: (learning rate, momentum).
-OPTIMIZER_DEFAULTS = {"adam": (2e-3, 0.0), "sgd": (0.05, 0.9)}
+OPTIMIZER_DEFAULTS = {"adam": (2e-3, 0.0), "adamw": (2e-3, 0.0), "sgd": (0.05, 0.9)}
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Recipe:
         name: what the command line calls it, and what its checkpoint is named after.
         title: one line for people.
         model: a key of `digitlib.models.MODELS`; model_options: the arguments of its class.
-        optimizer: "adam" or "sgd"; momentum is for "sgd".
+        optimizer: "adam", "adamw" or "sgd"; weight_decay is for "adamw", momentum for "sgd".
         learning_rate: the highest one where the schedule is "one-cycle" (a rise, then a long fall).
         clip_norm: gradients longer than this are scaled down to it; None leaves them.
         augment: turn, shift and scale each image a little, anew each epoch.
@@ -46,6 +46,7 @@ class Recipe:
     optimizer: str = "adam"
     learning_rate: float = 2e-3
     momentum: float = 0.0
+    weight_decay: float = 0.0
     batch_size: int = 256
     num_epochs: int = 5
     schedule: str = "one-cycle"
@@ -77,6 +78,8 @@ class Recipe:
             raise ValueError(f"expected clip_norm above 0, or None, got {self.clip_norm!r}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"expected momentum from 0 to below 1, got {self.momentum!r}")
+        if not 0 <= self.weight_decay <= 1:
+            raise ValueError(f"expected weight_decay from 0 to 1, got {self.weight_decay!r}")
         if type(self.seed) is not int or not 0 <= self.seed < 2**63:
             raise ValueError(f"expected seed to be a whole number of at least 0, got {self.seed!r}")
 
@@ -110,6 +113,37 @@ RECIPES = {
             batch_size=128,
             num_epochs=10,
             clip_norm=1.0,
+        ),
+        Recipe(
+            name="quick",
+            title="three 3×3 convolutions with batch normalisation, one epoch",
+            model="convnet",
+            model_options={"num_channels": [16, 32, 96], "pooled": [0, 1]},
+            learning_rate=0.02,
+            batch_size=64,
+            num_epochs=1,
+        ),
+        Recipe(
+            name="improved",
+            title="six 3×3 convolutions, augmented images, four epochs",
+            model="convnet",
+            model_options={"num_channels": [16, 32, 32, 64, 64, 96], "pooled": [0]},
+            optimizer="adamw",
+            learning_rate=0.01,
+            weight_decay=0.05,
+            num_epochs=4,
+            augment=True,
+        ),
+        Recipe(
+            name="best",
+            title="the same six convolutions, ten epochs",
+            model="convnet",
+            model_options={"num_channels": [16, 32, 32, 64, 64, 96], "pooled": [0]},
+            optimizer="adamw",
+            learning_rate=0.01,
+            weight_decay=0.05,
+            num_epochs=10,
+            augment=True,
         ),
     )
 }
@@ -152,6 +186,8 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """Return the recipe's optimizer over the model's parameters. Taught in notebook 06."""
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), recipe.learning_rate, momentum=recipe.momentum)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     return torch.optim.Adam(model.parameters(), recipe.learning_rate)
 
 
@@ -160,7 +196,7 @@ def build_schedule(
 ) -> torch.optim.lr_scheduler.LRScheduler | None:
     """Return the learning rate's course over num_steps steps, or None where it stays as it is.
 
-    Source: Smith and Topin 2018, "Super-convergence". Taught in notebook 10.
+    Source: Smith and Topin 2019, "Super-convergence". Taught in notebook 10.
     """
     if recipe.schedule == "constant":
         return None
@@ -170,7 +206,7 @@ def build_schedule(
 
 
 def train(
-    recipe: Recipe, *, device: str | torch.device = "cpu", progress: bool | None = None
+    recipe: Recipe, *, device: str | torch.device = "cpu", bf16: bool = False, progress: bool | None = None
 ) -> tuple[nn.Module, History]:
     """Train the recipe's network from scratch on the training part, validating on the validation part.
 
@@ -178,13 +214,16 @@ def train(
 
     Args:
         device: where to train: "cpu", "cuda" or "mps".
+        bf16: see `precision`.
         progress: see `digitlib.training.fit`.
     Returns:
         The trained model, on the device, and its History.
+    Raises:
+        ValueError: bf16 is asked of a device without it.
     """
     train_images, train_labels = (tensor.to(device) for tensor in load_part("train"))
     validation = load_part("validation")
-    with torch.random.fork_rng():
+    with precision(device, bf16=bf16), torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         # Convolutions on CPUs run faster with the channels last in memory; dense layers do not care.
         model = build_model(recipe).to(device, memory_format=torch.channels_last)
@@ -193,7 +232,7 @@ def train(
         history = fit(
             model,
             partial(
-                _epoch_batches, recipe, train_images, train_labels, torch.Generator().manual_seed(recipe.seed)
+                epoch_batches, recipe, train_images, train_labels, torch.Generator().manual_seed(recipe.seed)
             ),
             validation,
             optimizer=optimizer,
@@ -205,8 +244,36 @@ def train(
     return model.to(memory_format=torch.contiguous_format), history
 
 
-def _epoch_batches(
+def has_bf16(device: str | torch.device = "cpu") -> bool:
+    """Return whether the device multiplies bfloat16 numbers itself, rather than slowly in software."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return kind == "cpu" and torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported()
+
+
+def precision(device: str | torch.device, *, bf16: bool) -> torch.autocast:
+    """Return the context to train in: float32 throughout, or bfloat16 (8 bits of precision) where networks bear it.
+
+    Raises:
+        ValueError: bf16 is asked of a device without it.
+    """
+    if bf16 and not has_bf16(device):
+        raise ValueError(
+            f"expected a device with bfloat16 arithmetic, got {str(device)!r}; train without --bf16"
+        )
+    # Without the cache: it would keep the first step's weights for as long as the context lasts.
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16, cache_enabled=False)
+
+
+def epoch_batches(
     recipe: Recipe, images: Tensor, labels: Tensor, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield one epoch of the recipe's batches, shuffled and, where the recipe says so, augmented.
+
+    Args:
+        images: float32 (N, 1, 28, 28), normalised. labels: int64 (N,).
+        generator: on the CPU; decides the order and the augmentation.
+    """
     for batch_images, batch_labels in batches(images, labels, recipe.batch_size, generator):
         yield (augment(batch_images, generator) if recipe.augment else batch_images), batch_labels

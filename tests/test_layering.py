@@ -17,9 +17,21 @@ ALLOWED = {
     "training": {"evaluation"},
     "recipes": {"data", "models", "training"},
     "checkpoints": {"models", "recipes", "training"},
+    "distributed": {"data", "evaluation", "recipes", "training"},
     "predict": {"data", "evaluation"},
     "plotting": set(),
-    "__main__": {"checkpoints", "data", "evaluation", "models", "plotting", "predict", "recipes", "training"},
+    "widgets": {"data", "evaluation", "predict"},
+    "__main__": {
+        "checkpoints",
+        "data",
+        "distributed",
+        "evaluation",
+        "models",
+        "plotting",
+        "predict",
+        "recipes",
+        "training",
+    },
     "__init__": {"checkpoints", "data", "evaluation", "models", "recipes", "training"},
 }
 

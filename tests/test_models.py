@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from digitlib.models import CNN, MLP, MODELS, RNN, count_parameters
+from digitlib.models import CNN, MLP, MODELS, RNN, ConvNet, count_parameters
 
 
 @pytest.fixture
@@ -28,6 +28,29 @@ def test_parameter_counts_match_the_formulas():
     )
     assert count_parameters(CNN()) == 21_840
     assert count_parameters(RNN()) == 128 * 28 + 128 * 128 + 2 * 128 + 128 * 10 + 10
+
+
+def test_the_convnet_has_the_parameters_and_the_maps_of_the_formulas(images):
+    # 28 -> 26 -> 13 -> 11 -> 5 -> 3: a 3×3 convolution without padding takes two, pooling halves
+    convolutions = 9 * (1 * 16 + 16 * 32 + 32 * 96)
+    assert count_parameters(ConvNet()) == convolutions + 2 * (16 + 32 + 96) + 96 * 3 * 3 * 10 + 10
+    deeper = ConvNet(num_channels=[4, 5, 6, 7], pooled=[2])
+    assert deeper.features(images).shape == (5, 7, 9, 9)  # 26, 24, 22 -> 11, 9
+    with pytest.raises(ValueError, match="expected maps of at least 1×1.*14 convolutions"):
+        ConvNet(num_channels=[2] * 14, pooled=[])
+
+
+def test_the_convnet_normalises_over_the_batch_in_training_and_by_running_averages_afterwards(images):
+    torch.manual_seed(0)
+    model = ConvNet(num_channels=[3], pooled=[])
+    convolution, normalise, _ = model.features
+    maps = convolution(images)
+    mean, variance = maps.mean(dim=(0, 2, 3)), maps.var(dim=(0, 2, 3), correction=0)
+    expected = (maps - mean[:, None, None]) / (variance[:, None, None] + normalise.eps).sqrt()
+    torch.testing.assert_close(model.features(images), expected.relu())
+    model.eval()
+    alone = torch.cat([model(images[i : i + 1]) for i in range(len(images))])
+    torch.testing.assert_close(model(images), alone)  # an image no longer depends on its batch
 
 
 def test_sizes_are_arguments(images):

@@ -1,9 +1,12 @@
 """The named experiments: settings checked early, one seed one history, the test part left alone."""
 
+import ast
+import inspect
 import json
 import os
 import subprocess
 import sys
+import textwrap
 from dataclasses import FrozenInstanceError, asdict
 
 import pytest
@@ -18,9 +21,11 @@ from digitlib.recipes import (
     build_optimizer,
     build_schedule,
     change,
+    epoch_batches,
     find,
     train,
 )
+from digitlib.training import train_one_epoch
 
 SMALL = Recipe(name="small", title="a test", model="cnn", num_epochs=2, batch_size=100)
 
@@ -69,6 +74,54 @@ def test_the_earlier_systems_are_there():
     assert RECIPES["cnn"].optimizer == "adam"
     assert count_parameters(build_model(RECIPES["cnn"])) == 21_840
     assert len(build_model(RECIPES["mlp"]).layers) == 4
+
+
+def test_the_improved_recipes_are_there():
+    assert RECIPES["quick"].num_epochs == 1
+    assert RECIPES["improved"].num_epochs < RECIPES["best"].num_epochs <= 12
+    assert RECIPES["improved"].augment and RECIPES["best"].augment and not RECIPES["quick"].augment
+    assert {RECIPES[name].model for name in ("quick", "improved", "best")} == {"convnet"}
+
+
+def test_weight_decay_shrinks_the_weights_apart_from_the_gradient():
+    model = torch.nn.Linear(1, 1, bias=False)
+    recipe = change(SMALL, optimizer="adamw", learning_rate=0.1, weight_decay=0.2)
+    optimizer = build_optimizer(recipe, model)
+    before = model.weight.item()
+    model.weight.grad = torch.zeros(1, 1)
+    optimizer.step()
+    assert model.weight.item() == pytest.approx(before * (1 - 0.1 * 0.2))
+
+
+def test_network_and_loop_of_each_recipe_fit_on_a_page():
+    """The lines of code that notebook 10 shows whole: without docstrings, comments and blank lines."""
+
+    def lines_of_code(*definitions):
+        trees = [ast.parse(textwrap.dedent(inspect.getsource(definition))) for definition in definitions]
+        for node in (node for tree in trees for node in ast.walk(tree)):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+                node.body = node.body[1:]
+        return sum(len(ast.unparse(tree).splitlines()) for tree in trees)
+
+    loop = (train_one_epoch, epoch_batches, build_optimizer, build_schedule)
+    for recipe in RECIPES.values():
+        assert lines_of_code(MODELS[recipe.model], *loop) <= 60, recipe.name
+
+
+@pytest.mark.skipif(not recipes.has_bf16(), reason="the processor has no bfloat16 arithmetic")
+def test_bfloat16_is_used_where_it_is_asked_for_and_trains_as_well(few_images):
+    recipe = change(SMALL, model="mlp")
+    full, brief = train(recipe)[1], train(recipe, bf16=True)[1]
+    assert full.step_loss != brief.step_loss
+    # bfloat16 has 8 bits: a loss agrees to two or three digits. With stale weights it would stay where it began.
+    assert brief.step_loss[0] == pytest.approx(full.step_loss[0], abs=0.02)
+    assert brief.train_loss[-1] == pytest.approx(full.train_loss[-1], abs=0.05)
+
+
+def test_bfloat16_is_refused_where_it_would_be_slow(few_images, monkeypatch):
+    monkeypatch.setattr(recipes, "has_bf16", lambda device: False)
+    with pytest.raises(ValueError, match="expected a device with bfloat16 arithmetic, got 'cpu'"):
+        train(SMALL, bf16=True)
 
 
 def test_recipes_cannot_be_changed_in_place():
@@ -147,7 +200,7 @@ def test_another_optimizer_brings_its_own_learning_rate():
     "settings, words",
     [
         ({"model": "transformer"}, "mlp, cnn, rnn"),
-        ({"optimizer": "lion"}, "adam, sgd"),
+        ({"optimizer": "lion"}, "adam, adamw, sgd"),
         ({"schedule": "step"}, "one-cycle"),
         ({"num_epochs": 0}, "num_epochs"),
         ({"num_epochs": 1.5}, "num_epochs"),
@@ -157,6 +210,8 @@ def test_another_optimizer_brings_its_own_learning_rate():
         ({"learning_rate": float("inf")}, "learning_rate"),
         ({"clip_norm": -1.0}, "clip_norm"),
         ({"momentum": 1.0}, "momentum"),
+        ({"weight_decay": -0.1}, "weight_decay"),
+        ({"weight_decay": float("nan")}, "weight_decay"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**70}, "seed"),
     ],
