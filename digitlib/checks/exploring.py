@@ -257,6 +257,7 @@ def _groups(number: int, size: int) -> tuple[Tensor, Tensor, float, dict[str, fl
         earlier = labels[distances.where(lower, torch.inf).argmin(dim=1)] == labels
         later = labels[distances.where(upper, torch.inf).argmin(dim=1)] == labels
         typical = {
+            "No answer is right: do you leave out every image with the same label? Leave out the image itself.": 0.0,
             "Still every answer is right. Which image is the nearest to an image of the same collection?": 1.0,
             "This is the share that is read wrong; asked is the share that is read right.": 1 - right,
             "This is the number of images read right; divide it by how many there are.": right * number,

@@ -299,6 +299,12 @@ def _expect_softmax(answer, logits: Tensor, where: str) -> None:
         / exp.amax(dim=1, keepdim=True),
         "You divide by the mean of the exponentials; divide by their sum.": exp
         / exp.mean(dim=1, keepdim=True),
+        "You divide the logits by their largest; that changes their differences. Subtract it instead.": (
+            (logits / logits.amax(dim=1, keepdim=True)).softmax(dim=1)
+        ),
+        "You divide by the logits' standard deviation. Only a shift of a row leaves its softmax as it is.": (
+            (logits / logits.std(dim=1, keepdim=True)).softmax(dim=1)
+        ),
         "The logits come back unchanged.": logits,
     }
     if number == num_classes:

@@ -130,6 +130,10 @@ EPOCH_TO_KEEP = Answers(
     right={"look back": by_the_best, "a flag": stopping(over="waited >= patience")},
     wrong={
         "from zero": (stopping(number="number - 1"), "count the epochs from 0"),
+        "the lowest of all, from zero": (
+            lambda losses, patience: losses.index(min(losses)),
+            "from 0, and besides: Your answers know",
+        ),
         "where it stops": (stopping(result="number"), "in which patience runs out"),
         "the lowest of all": (lambda losses, patience: losses.index(min(losses)) + 1, "know the future"),
         "the highest": (lambda losses, patience: losses.index(max(losses)) + 1, "the highest loss"),
@@ -153,7 +157,12 @@ EPOCH_TO_KEEP = Answers(
 
 
 def comparison(
-    before="", in_run="", loss_after=False, make="torch.optim.SGD(model.parameters(), lr=lr)", zero=True
+    before="",
+    in_run="",
+    loss_after=False,
+    note=".item()",
+    make="torch.optim.SGD(model.parameters(), lr=lr)",
+    zero=True,
 ):
     """Build a comparison from what comes before all runs and what begins each of them."""
     source = f"""
@@ -169,7 +178,7 @@ def compare(make_model, images, labels, rates, num_steps):
             {"optimizer.zero_grad()" if zero else "pass"}
             loss.backward()
             optimizer.step()
-            losses.append(({"F.cross_entropy(model(images), labels)" if loss_after else "loss"}).item())
+            losses.append(({"F.cross_entropy(model(images), labels)" if loss_after else "loss"}){note})
         curves[lr] = losses
     return curves
 """
@@ -206,6 +215,7 @@ COMPARE_RATES = Answers(
         ),
         "no zero_grad": (comparison(in_run=SEEDED, zero=False), "pile up"),
         "after the step": (comparison(in_run=SEEDED, loss_after=True), "after its step"),
+        "tensors": (comparison(in_run=SEEDED, note=""), "keep each step's record"),
         "another optimizer": (
             comparison(in_run=SEEDED, make="torch.optim.Adam(model.parameters(), lr=lr)"),
             "take the steps just as they were",

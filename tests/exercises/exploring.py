@@ -96,6 +96,12 @@ def compares_numbers(x, labels):
     return (nearest == labels).double().mean().item()
 
 
+def without_its_kind(x, labels):
+    distances = torch.cdist(x, x)
+    distances[labels[:, None] == labels] = torch.inf
+    return (labels[distances.argmin(dim=1)] == labels).double().mean().item()
+
+
 def five_vote(x, labels):
     nearest = torch.cdist(x, x).argsort(dim=1)[:, 1:6]
     return (labels[nearest].mode(dim=1).values == labels).double().mean().item()
@@ -221,6 +227,7 @@ ANSWERS = {
             "N - 1": (without_the_number_one, "leaves one out"),
             "numbers for labels": (compares_numbers, "images' numbers with labels"),
             "five vote": (five_vote, "Several neighbours vote"),
+            "none of its label": (without_its_kind, "the same label"),
             "halves": (half_and_half, "nearest *other* image"),
             "one an image": (right_or_wrong, "one value for each"),
         },

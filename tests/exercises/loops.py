@@ -184,6 +184,10 @@ VALIDATION_LOSS = Answers(
         "the last batch": (validate(result="last"), "last batch alone"),
         "the first batch": (returns_in_the_loop, "The model saw 8 images"),
         "trains": (trains, "measures and does not train"),
+        "the length of a generator": (
+            lambda model, batches: restored(model, batches) / len(batches),
+            "has no length",
+        ),
         "the accuracy": (accuracy_instead, "not the loss"),
     },
 )

@@ -205,6 +205,10 @@ ANSWERS = {
                 "squared error",
             ),
             "a plain number": (lambda z, y: F.cross_entropy(z, y).item(), "no gradient can flow"),
+            "a new tensor": (
+                lambda z, y: torch.tensor(F.cross_entropy(z, y).item(), requires_grad=True),
+                "its gradient is not",
+            ),
             "overflow": (lambda z, y: (z.exp().sum(dim=1).log() - picked(z, y)).mean(), "becomes"),
             "epsilon": (with_epsilon, "Is something cut off"),
         },

@@ -261,6 +261,10 @@ ANSWERS = {
             "twice": (lambda logits: logits.softmax(dim=1).softmax(dim=1), "taken twice"),
             "base 2": (lambda logits: 2**logits / (2**logits).sum(dim=1, keepdim=True), "raise 2"),
             "negative": (lambda logits: (-logits).softmax(dim=1), "signs are wrong"),
+            "divided by the largest": (
+                lambda logits: (logits / largest_of_rows(logits)).softmax(dim=1),
+                "Subtract it instead",
+            ),
             "one row": (lambda logits: logits.softmax(dim=1)[0], "got the shape"),
             "largest along the wrong axis": (
                 lambda logits: over(logits, logits.amax(dim=1), dim=1, keepdim=True),

@@ -350,7 +350,6 @@ ANSWERS = {
                 ),
                 "Whole numbers have no gradient",
             ),
-            "under no_grad": (torch.no_grad()(descent()), "outside `no_grad`"),
             "computed once": (computes_once, "the same record twice"),
             "returns the value": (descent(result=lambda function, x: function(x)), "value of the function"),
             "returns the gradient": (

@@ -76,6 +76,20 @@ AVERAGE_LOSS = Answers(
             lambda logits, labels, size: at_once(logits, labels, size) + len(labels) % size,
             "equally long it is right, but",
         ),
+        "batches counted by integer division": (
+            lambda logits, labels, size: sums(logits, labels, size) / (len(labels) // size),
+            "divides by zero",
+        ),
+        "full batches alone": (
+            lambda logits, labels, size: (
+                sums(logits[: len(labels) // size * size], labels[: len(labels) // size * size], size)
+                * (len(labels) // size * size)
+                / len(labels)
+                if len(labels) >= size
+                else 0.0
+            ),
+            "Only full batches are added",
+        ),
         "a hundredth": (lambda *given: at_once(*given) / 100, "For 12 images in batches of 4"),
     },
 )
@@ -146,8 +160,10 @@ WEAKEST_CLASS = Answers(
         "the highest": (weakest("best"), "highest recall"),
         "F1": (weakest("f1"), "lowest F1"),
         "fewest images": (weakest("support"), "fewest images"),
+        "the recall itself": (weakest(result="recall, low, high"), "not its place"),
+        "another class": (weakest(choose="f1", result="number + 1, low, high"), "your answer is"),
         "counts from 1": (weakest(result="number + 1, low, high"), "from 1"),
-        "always the same": (weakest("first digit"), "your answer is 0"),
+        "always the same": (weakest("first digit"), "class 0 every time"),
         "the column's interval": (weakest(interval="accuracy_interval(right, column)"), "of its precision"),
         "of all images": (weakest(interval="accuracy_interval(right, images)"), "images of all classes"),
         "the accuracy's interval": (
@@ -205,6 +221,11 @@ def paired(n="a + b", winner="max(a, b)", p="min(1.0, 2 * tail)", start="winner"
     return answer
 
 
+def totals(first, second, labels):
+    a, b = (first == labels).sum().item(), (second == labels).sum().item()
+    return min(1.0, 2 * sum(math.comb(a + b, k) for k in range(max(a, b), a + b + 1)) / 2 ** (a + b))
+
+
 PAIRED_P_VALUE = Answers(
     right={
         "by enumeration": by_enumeration,
@@ -234,6 +255,13 @@ PAIRED_P_VALUE = Answers(
         "one minus": (paired(p="1 - min(1.0, 2 * tail)"), "one minus the p-value"),
         "certain where nothing splits": (paired(p="min(1.0, 2 * tail) if n else 0"), "no evidence at all"),
         "the verdict": (paired(p="2 * tail < 0.05"), "should be one number"),
+        "one side of the first": (paired(winner="a", p="tail"), "only for the first network"),
+        "all right answers": (totals, "all right answers of the two"),
+        "twice too much": (paired(p="4 * tail"), "cannot exceed 1, but"),
+        "no image splits": (
+            paired(p="math.erfc(abs(a - b) / math.sqrt(2 * n))"),
+            "divides by zero",
+        ),
         "a quarter": (paired(p="tail / 2"), "only the second on"),
     },
 )
