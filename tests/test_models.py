@@ -36,7 +36,7 @@ def test_the_convnet_has_the_parameters_and_the_maps_of_the_formulas(images):
     assert count_parameters(ConvNet()) == convolutions + 2 * (16 + 32 + 96) + 96 * 3 * 3 * 10 + 10
     deeper = ConvNet(num_channels=[4, 5, 6, 7], pooled=[2])
     assert deeper.features(images).shape == (5, 7, 9, 9)  # 26, 24, 22 -> 11, 9
-    with pytest.raises(ValueError, match="expected maps of at least 1×1.*14 convolutions"):
+    with pytest.raises(ValueError, match="expected maps of 1×1.*14 layers"):
         ConvNet(num_channels=[2] * 14, pooled=[])
 
 

@@ -484,8 +484,8 @@ def covered_results(answer) -> None:
             low, high = (100 * (1 - end) for end in reversed(accuracy_interval(num_correct, num_images)))
             expect(
                 (name in names) == expected,
-                f"With {num_correct:,} of {num_images:,} right, the interval of the error rate goes from {low:.2f}% to "
-                f"{high:.2f}%. An error of {error:.2f}% {'belongs' if expected else 'does not belong'} into the list.",
+                f"With {num_correct:,} of {num_images:,} right, the interval of the error rate goes from {low:.3f}% to "
+                f"{high:.3f}%. An error of {error:.3f}% {'belongs' if expected else 'does not belong'} into the list.",
             )
 
 
@@ -565,9 +565,9 @@ def _ladder(num_correct: int, num_images: int) -> tuple[int, int, dict[str, floa
         error - (error - low) * random.uniform(0.2, 0.5),
     ]
     outside = [high * random.uniform(1.3, 3), high + 0.05, low * random.uniform(0.3, 0.6)]
-    errors = [100 * each for each in (*between, *inside, *outside)]
+    near_the_ends = [end * (1 + side) for end in (low, high) for side in (-0.004, 0.004)]
+    errors = [100 * each for each in (*between, *inside, *outside, *near_the_ends)]
     random.shuffle(errors)
-    names = random.sample(
-        ["Ada", "Blaise", "Carl", "Emmy", "Grace", "Henri", "Kurt", "Leonhard", "Mary"], len(errors)
-    )
+    names = "Ada Alan Blaise Carl Emmy Grace Henri Kurt Leonhard Mary Sofia".split()
+    random.shuffle(names)
     return num_correct, num_images, dict(zip(names, errors, strict=True))
