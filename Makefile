@@ -58,14 +58,14 @@ format: $(STAMP) ## mend the style of code and notebooks, where that can be done
 	$(BIN)/ruff format .
 
 notebooks: $(STAMP) ## re-execute the notebooks in place (one of them: make notebooks NB=07)
-	$(BIN)/python tools/notebooks.py $(NB)
+	$(TOOL)notebooks $(NB)
 
-results: $(STAMP) ## train every recipe from scratch and store the results page (two minutes)
-	$(BIN)/python tools/notebooks.py book/results.ipynb
-	$(BIN)/python tools/results.py
+results: $(STAMP) ## train the three systems from scratch and store the results page (two minutes)
+	$(TOOL)notebooks book/results.ipynb
+	$(TOOL)results
 
 bench: $(STAMP) ## time an epoch of each recipe, with a DataLoader and with batches of tensors
-	$(BIN)/python tools/bench.py
+	$(TOOL)bench
 
 student: $(STAMP) ## make the edition without solutions, run it left blank, and zip it (NB="07 09": run only these)
 	$(TOOL)student $(NB)

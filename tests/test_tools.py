@@ -130,3 +130,35 @@ def test_an_epoch_is_timed(monkeypatch, capsys):
     loader, tensors = (line.split() for line in lines[-2:])
     assert loader[:2] == ["mlp", "DataLoader"] and tensors[:2] == ["mlp", "batches"]
     assert 0 <= float(tensors[2]) < float(loader[2])  # the lesson of notebook 2
+
+
+def test_the_minutes_of_a_lesson_follow_from_its_length_and_its_run():
+    prose = new_markdown_cell("# 1. A title\n\nAbout 1 minutes. " + "word " * 593, id="title")  # 5 to read
+    code = new_code_cell("\n".join(["x = 1"] * 24), id="code")  # 2
+    prompt = new_markdown_cell(
+        "### Exercise: a title (4 minutes)\n\n*Objective 1, easy.* Write it.", id="it-prompt"
+    )
+    quiz = new_markdown_cell("**Quiz.** Why?", id="quiz-why")  # 1
+    notebook = new_notebook(cells=[prose, code, prompt, quiz])
+    assert notebooks.minutes(notebook) == 15  # 12 and a little
+    notebooks.record_seconds(notebook, 290.0)
+    assert notebook.metadata.digitlib.seconds == 300
+    assert notebooks.minutes(notebook) == 20  # 17 and a little
+    assert "About 20 minutes." in notebooks.normalise(notebook).cells[0].source
+
+
+@pytest.mark.parametrize(
+    "before, seconds, after", [(None, 1, 15), (15, 25, 15), (30, 61, 75), (75, 16, 30), (90, 14, 15)]
+)
+def test_only_another_order_of_time_replaces_the_stored_seconds(before, seconds, after):
+    notebook = new_notebook(cells=[new_markdown_cell("# 1\n\nAbout 5 minutes.")])
+    if before:
+        notebook.metadata.digitlib = {"seconds": before}
+    notebooks.record_seconds(notebook, seconds)
+    assert notebook.metadata.digitlib.seconds == after
+
+
+def test_a_page_that_promises_no_minutes_keeps_no_seconds():
+    notebook = new_notebook(cells=[new_markdown_cell("# Results")])
+    notebooks.record_seconds(notebook, 120)
+    assert notebook.metadata == {}

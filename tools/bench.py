@@ -4,8 +4,8 @@
     batches      digitlib.data.batches: rows of one tensor in memory
 
 Example:
-    python tools/bench.py
-    python tools/bench.py --repeat 5 cnn
+    python -m tools.bench
+    python -m tools.bench --repeat 5 cnn
 """
 
 import argparse

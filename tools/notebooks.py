@@ -1,10 +1,10 @@
 """Execute notebooks in place, top to bottom on a fresh kernel, and store them in one normal form.
 
 Examples:
-    python tools/notebooks.py                      the eleven notebooks
-    python tools/notebooks.py 07 09                some of them, by number
-    python tools/notebooks.py book/results.ipynb   any other, by its path
-    python tools/notebooks.py --check              execute and write nothing; report what is not in the normal form
+    python -m tools.notebooks                      the eleven notebooks
+    python -m tools.notebooks 07 09                some of them, by number
+    python -m tools.notebooks book/results.ipynb   any other, by its path
+    python -m tools.notebooks --check              execute and write nothing; report what is not in the normal form
 
 The normal form makes two runs on one machine byte for byte the same, so that a difference in git is a difference in
 content: execution counts from 1, no timings, neighbouring prints merged, compact pictures, sorted keys. The hash of
@@ -33,7 +33,6 @@ from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 from PIL import Image
 from traitlets import default
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # TRANSITION
 from tools.exercises import HEADING, part_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +43,7 @@ LANGUAGE_INFO = {
     "pygments_lexer": "ipython3",
 }  # without the patch version
 NOTEBOOK_METADATA = ("digitlib", "kernelspec", "language_info", "mystnb", "widgets")
+MINUTES = re.compile(r"\bAbout \d+ minutes")  # in a lesson's first cell
 CELL_METADATA = ("digitlib", "jupyter", "mystnb", "tags")
 
 
@@ -150,7 +150,9 @@ def execute(notebook: NotebookNode, path: Path) -> None:
 
 
 def record_seconds(notebook: NotebookNode, seconds: float) -> None:
-    """Write into a notebook's metadata how long it runs, in steps of 15 s; only another order of time replaces it."""
+    """Write into a lesson's metadata how long it runs, in steps of 15 s; only another order of time replaces it."""
+    if not (notebook.cells and MINUTES.search(notebook.cells[0].source)):
+        return
     own = notebook.metadata.setdefault("digitlib", NotebookNode())
     steps = 15 * math.ceil(seconds / 15)
     if not 0.5 * steps <= own.get("seconds", 0) <= 2 * steps:
@@ -250,7 +252,7 @@ def expect_normal_form(path: Path) -> None:
     """Raise NotebookError where a stored notebook is not in the normal form."""
     if path.read_text(encoding="utf-8") != as_text(normalise(nbformat.read(path, as_version=4))):
         raise NotebookError(
-            f"{name_of(path)} is not in the normal form; run: python tools/notebooks.py {path}"
+            f"{name_of(path)} is not in the normal form; run: python -m tools.notebooks {path}"
         )
 
 

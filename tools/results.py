@@ -1,7 +1,7 @@
 """Copy the table of results from the executed notebook book/results.ipynb into README.md.
 
 Example:
-    python tools/results.py      after `python tools/notebooks.py book/results.ipynb`; `make results` does both
+    python -m tools.results      after `python -m tools.notebooks book/results.ipynb`; `make results` does both
 
 The notebook is the source; tests/test_results.py fails where the two differ.
 """
