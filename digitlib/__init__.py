@@ -3,13 +3,16 @@
 A map of the modules, each small enough to read in one sitting:
 
     data         MNIST: fetch, split, normalise, batches
-    models       the networks: MLP, CNN, RNN
+    models       the networks: MLP, CNN, RNN, ConvNet
     evaluation   loss, accuracy with its interval, confusion matrix, precision and recall
     training     train_one_epoch, fit -> History
     recipes      the named experiments: model, optimizer, schedule, seed
     checkpoints  save, load, load_or_train
     predict      a picture of a digit -> the digit and ten probabilities
     plotting     galleries, curves, matrices; arrays in, Axes out
+    widgets      a pad to draw on, sliders above a figure
+    checks       one check an exercise; imported by no other module
+    distributed  recipes.train, shared out over several processes
     __main__     the command line: digitlib recipes | train | evaluate | predict
 
 Importing digitlib does no work: no download, no choice of a device, no seed.

@@ -3,8 +3,13 @@
 Each check tests properties on fresh random inputs, so that every right answer passes, however it was written. It
 shows one or two lines, never the answer, and never raises.
 
-    core     what all checks share: Result, the decorator exercise, a safe way to call an answer
-    tensors  the checks of notebook 1; each notebook has a module of its own
+    core           what all checks share: Result, the decorator exercise, a safe way to call an answer
+
+    tensors        notebook 1          losses      notebook 6          testing     notebook 9
+    dataset        notebook 2          loops       notebook 7          improving   notebook 10
+    preprocessing  notebook 3          curves      notebook 8          saving      notebook 11
+    exploring      notebook 4
+    networks       notebook 5
 """
 
 from digitlib.checks.core import CHECKS, Result
