@@ -137,7 +137,8 @@ def call(function: Callable, *inputs, changes: tuple[int, ...] = (), returns: bo
         raise NotYet(f"{name} calls itself without an end.") from None
     except (Exception, SystemExit) as error:
         shapes = ", ".join(describe_value(value) for value in inputs)
-        raise NotYet(f"{name} raised {describe(error)}. It was given {shapes}.") from None
+        told, given_was = f"{name} raised {describe(error)}.", f" It was given {shapes}."
+        raise NotYet(told + given_was * (len(told + given_was) <= 300)) from None
     if printed.getvalue():
         print(printed.getvalue())  # where `exercise` hears that something was printed
     for number, (before, after) in enumerate(zip(inputs, given, strict=True)):

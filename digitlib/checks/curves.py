@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from digitlib.checks.core import (
+    NotYet,
     call,
     close,
     describe_value,
@@ -54,17 +55,24 @@ def _mean_so_far(values: list[float], keep: float) -> list[float]:
 def exponential_mean(answer) -> None:
     """Take a list of numbers and keep; return the exponentially smoothed list, which begins with the first number."""
     tries = []
-    for length, keep in ((7, 0.8), (12, 0.6), (5, 0.3), (4, 0.0), (1, 0.9), (60, 0.95)):
+    for length, keep in ((7, 0.8), (12, 0.6), (5, 0.3), (4, 0.0), (1, 0.9), (60, 0.95), (6, 0.7)):
         values = [round(random.uniform(1, 3) + 4 * (number % 3 == 0), 3) for number in range(length)]
+        if length == 6:
+            values = [4, 0, 0, 7, 3, random.randrange(10, 20)]  # whole numbers, as in the example
         given = list(values)
-        found = call(answer, given, keep, changes=(0,))
+        try:
+            found = call(answer, given, keep, changes=(0,))
+        except NotYet as hint:
+            if "NumPy array" in str(hint):
+                raise NotYet(
+                    "Your function returns a NumPy array; the task asks for a list of numbers."
+                ) from None
+            raise
         expect(
             given == values,
             "Your function changes the list that it is given: whoever draws the raw losses beside the smooth ones "
             "needs both. Begin a new list.",
         )
-        if isinstance(found, torch.Tensor) and found.ndim == 1:
-            found = found.tolist()
         expect(
             isinstance(found, list | tuple),
             f"Expected a list as long as the one that came, got {describe_value(found)}.",
@@ -77,9 +85,9 @@ def exponential_mean(answer) -> None:
         tries.append((values, keep, found))
 
     def told(smooth) -> list:
-        return [torch.tensor(smooth(values, keep)) for values, keep, _ in tries]
+        return [torch.tensor(smooth(values, keep), dtype=torch.float64) for values, keep, _ in tries]
 
-    found = [torch.tensor(each) for _, _, each in tries]
+    found = [torch.tensor(each, dtype=torch.float64) for _, _, each in tries]
     if not all(close(*pair) for pair in zip(found, told(_smoothed), strict=True)):
         recognise(
             found,
@@ -99,6 +107,43 @@ def exponential_mean(answer) -> None:
                 "The new value comes in with its full weight, so the curve climbs: the two weights should add up to "
                 "one.": told(_unweighted),
                 "This is the mean of all values so far; early values should fade.": told(_mean_so_far),
+                "The shares are one half each, whatever `keep` is.": told(
+                    lambda values, keep: _smoothed(values, 0.5)
+                ),
+                "This is the mean of each value and the raw one before it, whatever `keep` is.": told(
+                    lambda values, keep: _smoothed(values, 0.5, raw=True)
+                ),
+                "Each value is mixed with the very first one; it should be the smoothed value just before it.": told(
+                    lambda values, keep: [keep * values[0] + (1 - keep) * value for value in values]
+                ),
+                "The new values never come in: what you have only fades.": told(
+                    lambda values, keep: [values[0] * keep**number for number in range(len(values))]
+                ),
+                "The values are smoothed twice.": told(
+                    lambda values, keep: _smoothed(_smoothed(values, keep), keep)
+                ),
+            },
+        )
+        for digits in (0, 1, 2, 3):
+            rounded = told(
+                lambda values, keep, n=digits: [round(mean, n) for mean in _smoothed(values, keep)]
+            )
+            expect(
+                not all(close(*pair, 1e-6) for pair in zip(found, rounded, strict=True)),
+                "Your values are rounded: give them with all their digits.",
+            )
+        whole = tries[-1]
+        expect(
+            not (
+                all(close(*pair) for pair in zip(found[:-1], told(_smoothed)[:-1], strict=True))
+                and all(value == int(value) for value in whole[2])
+            ),
+            f"For the whole numbers {', '.join(map(str, whole[0]))} your values are whole numbers too: where are the "
+            "fractions cut off?",
+        )
+        recognise(
+            found,
+            {
                 "Your curve is the raw one: nothing is smoothed.": told(lambda values, keep: values),
                 "Your curve stays at the first value: the new ones never come in.": told(
                     lambda values, keep: [values[0]] * len(values)
@@ -118,6 +163,14 @@ def exponential_mean(answer) -> None:
         )
         for number, (one, other) in enumerate(zip(numbers, _smoothed(values, keep), strict=True), 1):
             expect(
+                close(one, other) or one != int(one) or abs(one - other) >= 1,
+                f"With keep={keep}, value {number} should be {other:.3f}; in your list it is cut off to {one:g}.",
+            )
+            expect(
+                close(one, other) or one != round(one, 2) or abs(one - other) > 0.06,
+                f"With keep={keep}, value {number} should be {other:.4f}; in your list it is rounded to {one:g}.",
+            )
+            expect(
                 close(one, other),
                 f"With keep={keep}, value {number} should be {other:.3f}, but it is {one:.3f}: how much of the old "
                 "is kept, and how much of the new one?",
@@ -127,11 +180,13 @@ def exponential_mean(answer) -> None:
 # ---- epoch_to_keep ----------------------------------------------------------------------------------------------
 
 
-def _stopped(losses: list[float], patience: int, *, ties: bool = False) -> tuple[int, int]:
+def _stopped(
+    losses: list[float], patience: int, *, ties: bool = False, least: float = 0.0
+) -> tuple[int, int]:
     """Return the best epoch that patience lets you see, and the epoch in which it runs out, both from 1."""
     best, waited = 0, 0
     for number, loss in enumerate(losses):
-        if loss < losses[best] or number == 0 or (ties and loss == losses[best]):
+        if loss < losses[best] - least or number == 0 or (ties and loss == losses[best]):
             best, waited = number, 0
         else:
             waited += 1
@@ -150,6 +205,16 @@ def _by_rises(losses: list[float], patience: int) -> int:
         if waited == patience:
             break
     return best + 1
+
+
+def _best_or_last(losses: list[float], patience: int) -> int:
+    best, stop = _stopped(losses, patience)
+    return best if stop - best >= patience else len(losses)
+
+
+def _best_or_stop(losses: list[float], patience: int) -> int:
+    best, stop = _stopped(losses, patience)
+    return stop if stop - best >= patience else best
 
 
 def _never_reset(losses: list[float], patience: int) -> int:
@@ -185,6 +250,9 @@ _RUNS = [  # validation losses, patience
     ([2.0, 1.0, 1.5, 0.9, 1.2, 1.1, 1.0, 0.5], 3),
     ([3.0, 2.9, 2.95, 2.8, 2.85, 2.7, 2.75, 2.6, 2.9], 2),
     ([1.0, 0.9, 0.95, 0.8, 0.85, 0.7, 0.9, 0.75, 0.72, 0.6], 3),
+    ([0.9, 0.7, 0.5, 0.6, 0.1], 1),
+    ([0.5, 0.4999, 0.4998, 0.6, 0.7, 0.3], 2),
+    ([4.0, 3.0, 2.0, 2.5, 2.6, 1.0], 2),
 ]
 
 
@@ -209,44 +277,71 @@ def epoch_to_keep(answer) -> None:
         def told(rule) -> list:
             return [rule(losses, patience) for losses, patience in runs]
 
-        recognise(
-            found,
-            {
-                "You count the epochs from 0; the first epoch is number 1.": [n - 1 for n in right],
-                "Every answer is one too large: the first epoch is number 1.": [n + 1 for n in right],
-                "This is the epoch in which patience runs out; by then the best one lies behind.": told(
-                    lambda losses, patience: _stopped(losses, patience)[1]
-                ),
-                "Your answers know the future: once patience has run out, no later epoch was ever trained.": told(
-                    _lowest
-                ),
-                "You keep the epoch with the highest loss; the lowest is the best.": told(
-                    lambda losses, patience: losses.index(max(losses)) + 1
-                ),
-                "You keep the last epoch: there the network may long have begun to overfit.": told(
-                    lambda losses, patience: len(losses)
-                ),
-                "Your function returns the loss; the exercise asks for the number of the epoch.": told(
-                    lambda losses, patience: losses[_stopped(losses, patience)[0] - 1]
-                ),
-                "You wait one epoch too long: at `patience` epochs in a row without a new best, it is over.": told(
-                    lambda losses, patience: _stopped(losses, patience + 1)[0]
-                ),
-                "You lose patience one epoch too early: it runs out after `patience` epochs in a row without a new "
-                "best.": told(
-                    lambda losses, patience: _stopped(losses, patience - 1)[0] if patience > 1 else 1
-                ),
-                "You compare each epoch with the one before it. A small fall is no progress while the best so far is "
-                "lower.": told(_by_rises),
-                "You count all epochs without a new best; with each new best the waiting begins anew.": told(
-                    _never_reset
-                ),
-                "A tie is no improvement: it neither is a new best nor ends the waiting.": told(
-                    lambda losses, patience: _stopped(losses, patience, ties=True)[0]
-                ),
-            },
-            1e-9,
-        )
+        wrong = {
+            "You count the epochs from 0; the first epoch is number 1.": [n - 1 for n in right],
+            "Every answer is one too large: the first epoch is number 1.": [n + 1 for n in right],
+            "This is the epoch in which patience runs out; by then the best one lies behind.": told(
+                lambda losses, patience: _stopped(losses, patience)[1]
+            ),
+            "Your answers know the future: once patience has run out, no later epoch was ever trained.": told(
+                _lowest
+            ),
+            "You keep the epoch with the highest loss; the lowest is the best.": told(
+                lambda losses, patience: losses.index(max(losses)) + 1
+            ),
+            "You keep the last epoch: there the network may long have begun to overfit.": told(
+                lambda losses, patience: len(losses)
+            ),
+            "Your function returns the loss; the exercise asks for the number of the epoch.": told(
+                lambda losses, patience: losses[_stopped(losses, patience)[0] - 1]
+            ),
+            "You wait one epoch too long: at `patience` epochs in a row without a new best, it is over.": told(
+                lambda losses, patience: _stopped(losses, patience + 1)[0]
+            ),
+            "You lose patience one epoch too early: it runs out after `patience` epochs in a row without a new "
+            "best.": told(lambda losses, patience: _stopped(losses, patience - 1)[0] if patience > 1 else 1),
+            "You compare each epoch with the one before it. A small fall is no progress while the best so far is "
+            "lower.": told(_by_rises),
+            "You count all epochs without a new best; with each new best the waiting begins anew.": told(
+                _never_reset
+            ),
+            "A tie is no improvement: it neither is a new best nor ends the waiting.": told(
+                lambda losses, patience: _stopped(losses, patience, ties=True)[0]
+            ),
+            "You stop at the first epoch without a new lowest loss, whatever `patience` is.": told(
+                lambda losses, patience: _stopped(losses, 1)[0]
+            ),
+            "Your patience is always 2; use the one that is given.": told(
+                lambda losses, patience: _stopped(losses, 2)[0]
+            ),
+            "You count back from the last epoch that was trained, which is wrong where patience never ran out.": told(
+                lambda losses, patience: _stopped(losses, patience)[1] - patience
+            ),
+            "Where patience never runs out you return the last epoch; the best one is asked for there too.": told(
+                lambda losses, patience: _best_or_last(losses, patience)
+            ),
+            "Where patience runs out you return the epoch in which it does; the best one lies behind.": told(
+                lambda losses, patience: _best_or_stop(losses, patience)
+            ),
+            "You look at the first epochs alone, as many as `patience` says; the waiting begins anew with each new "
+            "best.": told(lambda losses, patience: _lowest(losses[:patience])),
+            "You look at the first epochs alone; the waiting begins anew with each new best.": told(
+                lambda losses, patience: _lowest(losses[: patience + 1])
+            ),
+            "A loss above 1 can be the lowest so far as well: where does your lowest loss begin?": told(
+                lambda losses, patience: _stopped([1.0, *losses], patience)[0] - 1
+            ),
+        }
+        for least in (0.001, 0.01, 0.05):
+            wrong[
+                "You ask for a loss that is clearly lower; every new lowest loss counts, however close."
+            ] = told(lambda losses, patience, least=least: _stopped(losses, patience, least=least)[0])
+            recognise(found, wrong, 1e-9)
+        recognise(found, wrong, 1e-9)
+        besides = {
+            f"You count the epochs from 0, and besides: {hint}": values for hint, values in wrong.items()
+        }
+        recognise([number + 1 for number in found], besides, 1e-9)
     for (losses, patience), one, other in zip(runs, found, right, strict=True):
         expect(
             one == other,
@@ -296,6 +391,10 @@ def _descent(start: nn.Module, images: Tensor, labels: Tensor, lr: float, num_st
 )
 def compare_rates(answer) -> None:
     """Mend a comparison of learning rates in which each run goes on where the one before it ended."""
+    weight = torch.zeros(1, requires_grad=True)
+    torch.optim.SGD(
+        [weight], lr=0.1
+    ).zero_grad()  # torch's first optimizer takes seconds: not on the answer's clock
     for rates, num_steps in (((0.05, 0.4, 0.15), 6), ((0.3, 0.02), 9)):
         images, labels = 0.1 * torch.randn(12, 1, 28, 28), torch.randint(10, (12,))
         made: list[nn.Module] = []
@@ -308,13 +407,22 @@ def compare_rates(answer) -> None:
         found = call(answer, make_model, images, labels, rates, num_steps)
         expect(
             isinstance(found, dict) and set(found) == set(rates),
-            "The result should stay a dictionary with one entry for each learning rate.",
+            "The result should stay a dictionary with one entry for each learning rate, and the rates as its keys; you "
+            f"return {describe_value(found)}{f' of {len(found)}' * isinstance(found, dict)}.",
         )
         for lr, losses in found.items():
             expect(
                 isinstance(losses, list | tuple) and len(losses) == num_steps,
                 f"Expected {num_steps} losses for the learning rate {lr}, got {describe_value(losses)}: each rate has "
                 "a list of its own.",
+            )
+            expect(
+                not any(isinstance(loss, Tensor) and loss.requires_grad for loss in losses),
+                "The losses are tensors now that keep each step's record for gradients; they were plain numbers.",
+            )
+            expect(
+                not any(isinstance(loss, Tensor) for loss in losses),
+                "The losses are tensors now; they were plain numbers.",
             )
             found[lr] = [expect_number(loss, what="a loss") for loss in losses]
         expect(made, "Your function never calls `make_model`, so it compares nothing.")
@@ -360,9 +468,13 @@ def compare_rates(answer) -> None:
                     f"All the curves are that of the learning rate {lr}: each run needs an optimizer of its own.",
                 )
             expect(
+                not all(close(found[lr], [found[lr][0]] * num_steps, 1e-6) for lr in rates),
+                "Within a run the loss never changes: does the optimizer hold the weights of the model in use, and "
+                "does it step?",
+            )
+            expect(
                 not all(close(found[lr], found[rates[0]]) for lr in rates),
-                "All the curves are alike, so the learning rate does nothing: does the optimizer hold the weights of "
-                "the model that is trained?",
+                "All the curves are alike, so the learning rate does nothing: which number does the optimizer get?",
             )
             expect(
                 not all(
@@ -399,13 +511,14 @@ def _judged(
     usual: float = _LN_10,
     tail=_tail,
     growth: float = 2,
+    first=lambda losses: losses[0],
     order: tuple[str, ...] = (_DIVERGED, _SCALE, _STUCK),
 ) -> str:
     """Apply the four rules, or rules with one fault."""
     rules = {
         _DIVERGED: not finite(losses[-1]) or losses[-1] > growth * losses[0],
         _SCALE: losses[0] > 1.5 * usual,
-        _STUCK: tail(losses) > 0.9 * losses[0],
+        _STUCK: tail(losses) > 0.9 * first(losses),
     }
     return next((word for word in order if rules[word]), _HEALTHY)
 
@@ -429,6 +542,7 @@ _FAULTS = {
     "You look at the last 10 losses instead of the last 20.": {
         "tail": lambda losses: sum(losses[-10:]) / len(losses[-10:])
     },
+    "You compare the end with ln 10, not with the run's own first loss.": {"first": lambda losses: _LN_10},
     "You call a run diverged that ends a little above its beginning; the rule asks for more than twice.": {
         "growth": 1
     },
@@ -458,14 +572,19 @@ def _with(values: list[float], value: float, number: int = 1) -> list[float]:
     return values[:-number] + [value] * number
 
 
+def _put(values: list[float], number: int, value: float) -> list[float]:
+    """Return the values with another one at one place."""
+    values = list(values)
+    values[number] = value
+    return values
+
+
 def _cases() -> list[tuple[list[float], str, str]]:
     """Return (losses, the right word, what makes this curve special)."""
     fall, flat = _curve(2.3, 0.6, 0.3, 0.2), _curve(_LN_10, _LN_10)
-    spike = _curve(2.3, 0.6, 0.3, 0.2)
-    spike[30] = 7.0
     return [
         (fall, _HEALTHY, "begins near ln 10 and falls to 0.2"),
-        (spike, _HEALTHY, "has one high spike in the middle and falls to 0.2"),
+        (_put(fall, 30, 7.0), _HEALTHY, "has one high spike in the middle and falls to 0.2"),
         (_curve(2.3, 2.2, 1.8, 1.5), _HEALTHY, "falls slowly, from 2.3 to 1.5"),
         (_curve(2.3, 0.4, 0.2, length=23), _HEALTHY, "has only 23 losses and falls to 0.2"),
         (_with(fall, math.nan, 10), _DIVERGED, "ends with ten times NaN"),
@@ -490,11 +609,42 @@ def _cases() -> list[tuple[list[float], str, str]]:
         ),
         (flat, _STUCK, "stays at ln 10 from beginning to end"),
         (_curve(_LN_10, _LN_10, length=8), _STUCK, "has only 8 losses, all of them near ln 10"),
+        (_put(fall, 30, math.inf), _HEALTHY, "is infinite once in the middle and falls to 0.2 after that"),
+        (
+            _with(_with(flat, 0.93 * _LN_10, 20), 0.2),
+            _HEALTHY,
+            "stays a little below ln 10, and its very last loss brings the mean of the last 20 below 0.9 of the first",
+        ),
+        (_curve(3.2, 2.4, 2.4), _HEALTHY, "falls from 3.2 to 2.4"),
+        (_curve(1.6, 1.6), _STUCK, "begins at 1.6 and stays there"),
+        (
+            _with(fall, 4.45),
+            _HEALTHY,
+            "ends with a single loss that is almost, but not quite twice the first",
+        ),
+        (_put(_put(fall, 0, 2.0), -1, 4.0), _HEALTHY, "ends with a loss just twice the first, and not more"),
         (_with(flat, 0.4), _STUCK, "stays at ln 10, and only its very last loss is low"),
         (_with(flat, 1.9, 9), _STUCK, "stays at ln 10, but for its last nine losses"),
         (_with(flat, 0.9, 14), _HEALTHY, "leaves ln 10 for 0.9 in its last fourteen losses"),
         (_curve(2.3, 1.4, 2.3, 2.3), _STUCK, "falls to 1.4, but comes back to 2.3"),
         (_with(_curve(2.3, 0.5, 0.3), 2.35), _HEALTHY, "falls to 0.3, and only its very last loss is high"),
+        (_put(fall, 1, 4.6), _HEALTHY, "begins at 2.3, has one high loss after that, and falls to 0.2"),
+        (
+            _put(_put(fall, 0, 4.6), 1, 2.3),
+            _SCALE,
+            "begins at 4.6 and falls to 2.3 in one step, and on to 0.2",
+        ),
+        (_put(flat, 1, 4.6), _STUCK, "stays at ln 10, but for a high second loss"),
+        (
+            _put(_curve(2.3, 1.0, 5.2), 1, 4.6),
+            _DIVERGED,
+            "ends at more than twice its first loss, not its second",
+        ),
+        (_with(fall, 9.0), _DIVERGED, "falls, and ends with a single loss of 9"),
+        (_put(fall, -21, 60.0), _HEALTHY, "has a very high loss just before its last 20"),
+        (_put(fall, -20, 60.0), _STUCK, "has a very high loss as the first of its last 20"),
+        (_put(fall, 0, 3.52), _SCALE, "begins at 3.52, a little more than one and a half times ln 10"),
+        (_put(fall, 0, 3.39), _HEALTHY, "begins at 3.39, a little less than one and a half times ln 10"),
         (_curve(2.3, 2.25, 2.2), _STUCK, "falls only from 2.3 to 2.2"),
         (_curve(2.3, 2.3, 2.3, 1.9, length=200), _HEALTHY, "moves only in its last third, down to 1.9"),
     ]

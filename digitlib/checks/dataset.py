@@ -16,9 +16,14 @@ def idx_lengths(answer) -> None:
         kind = random.choice([9, 11, 13])  # none of them a number of axes, nor MNIST's 8
         header = bytes([0, 0, kind, num_axes]) + b"".join(length.to_bytes(4, "big") for length in lengths)
         more = bytes(random.choices(range(1, 256), k=64))  # the pixels that follow
-        found = call(answer, header + more)
-        if isinstance(found, Tensor):
-            found = found.tolist()
+        try:
+            found = call(answer, header + more)
+        except NotYet as hint:
+            if "NumPy array" in str(hint):
+                raise NotYet(
+                    "Your function returns a NumPy array; the task asks for a list of `int`."
+                ) from None
+            raise
         if isinstance(found, int) and num_axes == 1:
             raise NotYet("Return a list, also where there is a single axis.")
         expect(
@@ -59,6 +64,19 @@ def _explain_lengths(found: list[int], lengths: list[int], header: bytes, more: 
         (read(6, axes, width=2), "Each length takes four bytes, and you read two."),
         (read(4, axes, width=3), "Each length takes four bytes, and you read three."),
         (read(5, axes, width=3), "Each length takes four bytes, and you read three."),
+        (
+            [sum(header[4 + 4 * i :][:4]) for i in range(axes)],
+            "You add the four bytes up, as if they were equal.",
+        ),
+        (
+            [int.from_bytes(everything[4 + i :][:4], "big") for i in range(axes)],
+            "Each length begins one byte after the one before it; but a length takes four bytes.",
+        ),
+        (
+            [int.from_bytes(everything[4 + 4 * i :][:5], "big") for i in range(axes)],
+            "Each length takes four bytes, and you read five.",
+        ),
+        ([axes, *lengths], f"{case} The first of them is the number of axes itself."),
         (read(5, axes), "You begin one byte too late."),
         (read(3, axes), "You begin one byte too early."),
         (read(8, axes), "You skip the first length."),
@@ -81,7 +99,7 @@ def _explain_lengths(found: list[int], lengths: list[int], header: bytes, more: 
 @exercise(passed="Whoever divides by the number of batches should know how large the last one is.")
 def count_batches(answer) -> None:
     """Take a number of images and a batch size; return the number of batches, and the size of the last one."""
-    size = random.randrange(6, 12)
+    size = random.randrange(6, 11)
     cases = [
         (size * 7 + 2, size),
         (size * 9 + size - 1, size),
@@ -105,6 +123,10 @@ def count_batches(answer) -> None:
                 f"{case}: {what} is {whole:g}, and there is no part of a batch or of an image. `//` divides into whole "
                 "numbers.",
             )
+            expect(
+                not isinstance(value, float),
+                f"{case}: {what} is {float(value)!r}, a float; `range` and indices take whole numbers (int) alone.",
+            )
         found = (int(found[0]), int(found[1]))
         if found != (number, last):
             _explain_counts(found, number, last, num_images, batch_size, case)
@@ -121,6 +143,10 @@ def _explain_counts(found, number, last, num_images, batch_size, case) -> None:
         expect(
             found != (number, batch_size),
             f"{case}: the last batch gets what is left over, which is less than a full one.",
+        )
+        expect(
+            found != (number, num_images // number),
+            f"{case}: {found[1]} is the mean size of a batch; all batches but the last are full.",
         )
         expect(
             found[1] != batch_size - rest, f"{case}: this is what the last batch lacks, not what it holds."
@@ -189,8 +215,6 @@ def _as_parts(found, num_images: int) -> list[Tensor]:
     )
     parts = []
     for part in found:
-        if isinstance(part, list | range):
-            part = torch.tensor(list(part), dtype=torch.int64)
         expect(
             isinstance(part, Tensor) and part.ndim == 1,
             f"Each part should be a tensor with one axis, of numbers of images; you return {describe_value(part)}.",
@@ -200,10 +224,18 @@ def _as_parts(found, num_images: int) -> list[Tensor]:
             f"A part is a mask of {len(part)} truths; the task asks for the numbers of its images.",
         )
         expect(
-            len(part) == 0 or not part.is_floating_point(),
+            len(part) or not part.is_floating_point(),
+            f"An empty part is {str(part.dtype).removeprefix('torch.')}; it should be int64 as the others are.",
+        )
+        expect(
+            not part.is_floating_point(),
             "The numbers of images should be whole numbers (int64), which can index a tensor.",
         )
-        parts.append(part.long())
+        expect(
+            part.dtype == torch.int64,
+            f"The parts should be int64, but one of yours is {str(part.dtype).removeprefix('torch.')}.",
+        )
+        parts.append(part)
     return parts
 
 
@@ -220,6 +252,10 @@ def _expect_sizes(found: list[int], sizes: tuple[int, int, int], num_images: int
         sorted(found) != sorted(sizes),
         f"{asked}: your parts hold {found}, in another order than training, validation, test.",
     )
+    expect(
+        sum(found) != 60_000 and max(found) <= num_images,
+        f"{asked}: your parts hold {found}. How many images there are is in `num_images`.",
+    )
     if 0 in (validation, test):
         raise NotYet(
             f"{asked}: your parts hold {found}. Slices with a minus sign have a pitfall: `-0` is `0`, the beginning."
@@ -229,7 +265,7 @@ def _expect_sizes(found: list[int], sizes: tuple[int, int, int], num_images: int
         f"{asked}: your parts hold {found}, which leaves {num_images - sum(found)} images in none.",
     )
     expect(
-        sum(found) == num_images,
+        sum(found) == num_images or found[1:] != list(sizes[1:]),
         f"{asked}: your parts hold {found}, more than there are: does training keep what others were given?",
     )
     raise NotYet(f"{asked}: your parts hold {found} images, where {list(sizes)} is expected.")
@@ -304,6 +340,10 @@ def _as_batches(found, images: Tensor, labels: Tensor, batch_size: int) -> list[
     )
     found = list(found)
     expect(found, "There are no batches at all.")
+    expect(
+        not (len(found) == 2 and all(isinstance(part, Tensor) for part in found)),
+        "Your function returns a single batch; the epoch should go on, which `yield` allows and `return` does not.",
+    )
     for batch in found:
         expect(
             isinstance(batch, tuple | list)
@@ -321,10 +361,19 @@ def _as_batches(found, images: Tensor, labels: Tensor, batch_size: int) -> list[
             f"of shape {tuple(images.shape)} each batch should differ in its first axis alone.",
         )
         expect(
+            batch[0].dtype == images.dtype and batch[1].dtype == labels.dtype,
+            f"Images and labels come as {_kind(batch[0])} and {_kind(batch[1])}; they should stay {_kind(images)} and "
+            f"{_kind(labels)}.",
+        )
+        expect(
             len(batch[0]) == len(batch[1]),
             f"One batch has {len(batch[0])} images and {len(batch[1])} labels; there should be one label for each.",
         )
     return found
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _expect_epoch(epoch: list[tuple[Tensor, Tensor]], numbers: Tensor, batch_size: int) -> None:
@@ -335,6 +384,14 @@ def _expect_epoch(epoch: list[tuple[Tensor, Tensor]], numbers: Tensor, batch_siz
     expect(
         not (rest and sum(sizes) == len(numbers) - rest and set(sizes) <= {batch_size}),
         f"{case}: the ragged last batch of {rest} is dropped. Those images would never be seen in this epoch.",
+    )
+    expect(
+        sizes[-1] > 0 or sum(sizes) < len(numbers),
+        f"{case}: the last of your batches is empty. Where the images fill every batch, no further one is needed.",
+    )
+    expect(
+        len(sizes) <= -(-len(numbers) // batch_size),
+        f"{case}: you yield {len(sizes)} batches with {sum(sizes)} images in all: each image should come once.",
     )
     expect(
         max(sizes) <= batch_size and set(sizes[:-1]) <= {batch_size} and sizes[-1] > 0,

@@ -1,6 +1,7 @@
 """The checks of notebook 7: training loops."""
 
 import copy
+import functools
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,13 @@ from digitlib.checks.core import (
 from digitlib.training import fit
 
 
+class _Log(list):
+    """A list that copies of its owner share: so a model is watched also where an answer uses a copy of it."""
+
+    def __deepcopy__(self, memo: dict) -> "_Log":
+        return self
+
+
 class _Probe(nn.Module):
     """A small network that notes, at each call, how it was used.
 
@@ -32,7 +40,7 @@ class _Probe(nn.Module):
         super().__init__()
         self.layer = nn.Linear(784, num_classes)
         self.register_buffer("kept", (torch.arange(784) % 2).float())
-        self.uses: list[tuple[bool, bool, int]] = []
+        self.uses: list[tuple[bool, bool, int]] = _Log()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float32 (N, num_classes)."""
@@ -75,8 +83,9 @@ def _steps(model, optimizer, images, labels, num_steps, *, zero=True, early=Fals
 def learn_by_heart(answer) -> None:
     """Take model, optimizer, images, labels, num_steps; train, and return the loss before each step."""
     for num_images, num_steps, make in (
-        (8, 6, lambda model: torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.5)),
+        (11, 6, lambda model: torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.5)),
         (5, 9, lambda model: torch.optim.Adam(model.parameters(), lr=2e-3)),
+        (3, 40, lambda model: torch.optim.SGD(model.parameters(), lr=0.3)),  # the loss falls almost to 0
     ):
         images, labels = _images(num_images)
         model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
@@ -88,9 +97,20 @@ def learn_by_heart(answer) -> None:
 
         optimizer = make(model)
         counts = _Counts(model, optimizer)
-        found = call(answer, model, optimizer, images, labels, num_steps, changes=(0, 1))
+        modes: list[bool] = []
+        model.register_forward_pre_hook(lambda model, inputs, modes=modes: modes.append(model.training))
+        try:
+            found = call(answer, model, optimizer, images, labels, num_steps, changes=(0, 1))
+        except NotYet as hint:
+            _explain_refusal(str(hint))
+            raise
         found = _numbers(found, num_steps, "loss", "step")
         counts.expect_moved(_weights(start), _weights(model))
+        expect(all(modes), "The steps are taken in evaluation mode, in which dropout would rest.")
+        expect(
+            counts.steps == num_steps,
+            f"For {num_steps} losses the optimizer took {counts.steps} steps; one step belongs to each loss.",
+        )
         (expected, weights), (more, _) = losses_of(), losses_of(steps=num_steps + 1)
         if not close(found, expected):
             total = torch.tensor(expected).cumsum(dim=0)
@@ -124,8 +144,19 @@ def learn_by_heart(answer) -> None:
                         [expected[-1]] * num_steps
                     ],
                     "The losses stand in the reverse order.": [expected[::-1]],
+                    "Your losses are divided by the number of images, and `F.cross_entropy` has done so already.": [
+                        torch.tensor(expected) / num_images
+                    ],
                 },
             )
+        expect(
+            not any(close(found, [round(loss, n) for loss in expected], 1e-6) for n in (0, 1, 2, 3)),
+            "Your losses are rounded: note them with all their digits.",
+        )
+        expect(
+            not close(found[0], -expected[0]),
+            f"Your first loss is {found[0]:.4f}: with the sign turned round, the training makes the answers worse.",
+        )
         expect(
             close(found[0], expected[0]),
             f"Already the first loss is {found[0]:.4f}, not {expected[0]:.4f}: it is the cross-entropy of all images, "
@@ -146,14 +177,8 @@ def learn_by_heart(answer) -> None:
 
 def _numbers(found: object, length: int, what: str, per: str) -> list[float]:
     """Return what should be a list of plain numbers, one for each step or epoch."""
-    if isinstance(found, Tensor) and found.ndim == 1:
-        expect(
-            not found.requires_grad,
-            f"Your {what} list still hangs on the gradients' record: take each one's `.item()`.",
-        )
-        found = found.tolist()
     expect(
-        isinstance(found, list | tuple),
+        isinstance(found, list | tuple) and not (found and isinstance(found[0], list | tuple)),
         f"Expected a list with one {what} for each {per}, got {describe_value(found)}.",
     )
     expect(
@@ -161,10 +186,28 @@ def _numbers(found: object, length: int, what: str, per: str) -> list[float]:
         f"Your list holds tensors that keep every {per}'s record for gradients; a plain number comes from `.item()`.",
     )
     expect(
+        not any(isinstance(value, Tensor) for value in found),
+        "Your list holds tensors, not plain numbers; `.item()` takes the number out of a tensor.",
+    )
+    expect(
         len(found) == length,
         f"Expected one {what} for each of the {length} {per}s, got {len(found)}.",
     )
-    return [expect_number(value, what=f"a {what} in your list") for value in found]
+    return [expect_number(value, what=f"each {what} in your list") for value in found]
+
+
+def _explain_refusal(text: str) -> None:
+    """Raise NotYet with what stands behind one of torch's usual refusals."""
+    for sign, meaning in {
+        "second time": "`backward()` walked the same record twice: compute the loss anew in every step.",
+        "does not require grad": "torch recorded nothing that `backward()` could walk: is the loss computed without "
+        "gradients?",
+        "has no attribute 'backward'": "A plain number has no `backward()`: take the number out of the loss only to "
+        "note it.",
+        "not implemented for 'Long'": "`F.cross_entropy` was given the labels where the logits belong: what comes "
+        "first?",
+    }.items():
+        expect(sign not in text, meaning)
 
 
 class _Counts:
@@ -190,7 +233,8 @@ class _Counts:
             )
             expect(self.steps, "The gradients are there, but the weights did not move: who makes the step?")
             raise NotYet(
-                "The weights did not move: the gradients are set to zero between `backward()` and the step."
+                "The weights did not move: each step finds no gradient. In which order do `zero_grad`, `backward` and "
+                "the step come?"
             )
         expect(
             self.steps,
@@ -209,10 +253,30 @@ def validation_loss(answer) -> None:
     for sizes, training in (((8, 8, 3), True), ((6, 2, 1), False), ((5, 5), True)):
         model, batches, known = _unequal_batches(sizes)
         model.train(training)
-        before = _weights(model)
-        found = call(answer, model, iter(batches), changes=(0, 1))
+        before, given = _weights(model), iter(batches)
+        left_on: list[bool] = []
+        try:
+            found = call(_noting_gradients(answer, left_on), model, given, changes=(0, 1))
+        except NotYet as hint:
+            if "has no len()" in str(hint):
+                raise NotYet(
+                    "`batches` yields its batches once and has no length: count while you go."
+                ) from None
+            raise
         name = "validation" if training else "validation of a model that came in evaluation mode"
+        expect(
+            model.uses or next(given, None) is not None,
+            "Your function never calls the model. The batches come once: was there a loop before that used them up?",
+        )
         expect(model.uses, "Your function never calls the model.")
+        expect(
+            all(weight.requires_grad for weight in model.parameters()),
+            "Afterwards the weights ask for no gradients any more, so the model could not learn on.",
+        )
+        expect(
+            all(left_on),
+            "Afterwards torch records no gradients any more, for anybody: switch that off for a while, not for good.",
+        )
         expect(
             close(_weights(model), before, 1e-9),
             "The weights are different afterwards: a validation measures and does not train.",
@@ -244,12 +308,30 @@ def validation_loss(answer) -> None:
         found = expect_number(found, what="the loss")
         right = known.pop("right")
         if not close(found, right):
+            expect(
+                found not in (right // 1, round(right), round(right, 1), round(right, 2), round(right, 3)),
+                f"Your loss is {found:g}, and would be right with all its digits: {right:.4f}.",
+            )
             recognise([found], {hint: [value] for hint, value in known.items()})
         expect(
             close(found, right),
             f"For batches of {_listed(sizes)} images the mean loss is {right:.4f}, yours is {found:.4f}: does each "
             "image count once?",
         )
+
+
+def _noting_gradients(answer: object, noted: list[bool]) -> object:
+    """Return the answer, made to note at its end whether torch still records; it runs in a thread of its own."""
+    if not callable(answer):
+        return answer
+
+    @functools.wraps(answer, updated=())
+    def noting(*inputs):
+        result = answer(*inputs)
+        noted.append(torch.is_grad_enabled())
+        return result
+
+    return noting
 
 
 def _listed(sizes) -> str:
@@ -340,7 +422,7 @@ def keep_dropout(answer) -> None:
     """Mend a loop that trains from the second epoch on in evaluation mode."""
     for sizes, num_epochs, num_validation in (((4, 4, 3), 3, 32), ((5, 2), 4, 16)):
         train, validation = [_images(size) for size in sizes], _images(num_validation, 0.5)
-        model = _Probe()
+        model = _Probe().train(num_epochs == 3)  # the second one comes in evaluation mode
         start = copy.deepcopy(model)
 
         def epoch(train=train):
@@ -368,6 +450,10 @@ def keep_dropout(answer) -> None:
         expect(
             not any(recorded for _, recorded in judged),
             "The validation now keeps a record for gradients; the modes are not a replacement for `no_grad`.",
+        )
+        expect(
+            trained[0] or num_epochs == 3,
+            "A model that comes in evaluation mode stays in it for the first epoch: ask for the mode before you train.",
         )
         expect(trained[0], "The first epoch trains in evaluation mode already, so dropout never works.")
         expect(
@@ -461,6 +547,7 @@ class _Run:
         self.model = copy.deepcopy(self.start)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
         self.begun, self.interrupt, self.most = 0, interrupt, most
+        self.drawn: list[float] = []
 
     def _noting(self):
         if self.begun:
@@ -470,6 +557,7 @@ class _Run:
     def batches(self):
         """Return the batches of the next epoch."""
         self.begun += 1
+        self.drawn.append(torch.rand(()).item())  # as a shuffle would
         expect(
             self.begun <= self.most,
             f"With most_epochs={self.most} and a goal out of reach, a further epoch was begun: count the epochs.",
@@ -519,8 +607,18 @@ def fit_until(answer) -> None:
         not close(_weights(run.model), _weights(run.start), 1e-9),
         "The model that was given has learnt nothing: train that one, not a copy or a new one.",
     )
+    steps = int(next(iter(run.optimizer.state.values()))["step"]) if run.optimizer.state else 0
     expect(
-        run.optimizer.state and int(next(iter(run.optimizer.state.values()))["step"]) == 3 * run.begun,
+        steps <= 3 * run.begun,
+        f"`train_batches` was called {run.begun} time{'s' * (run.begun != 1)} for {steps // 3} epochs; every epoch "
+        "asks it for new batches.",
+    )
+    expect(
+        len(set(run.drawn)) == len(run.drawn),
+        "Every epoch begins with the same random numbers, so it would shuffle the images alike: who sets the seed?",
+    )
+    expect(
+        steps == 3 * run.begun,
         "The optimizer that was given did not take all the steps: a new one in each epoch has forgotten its running "
         "means.",
     )
@@ -552,7 +650,14 @@ def fit_until(answer) -> None:
     )
 
     run.reset(most=3)
-    found = run.call(answer, 1.1, 3)
+    try:
+        found = run.call(answer, 1.1, 3)
+    except NotYet as hint:
+        expect(
+            "returns nothing" not in str(hint),
+            "Where the goal is never reached, your function returns nothing; the accuracies are there all the same.",
+        )
+        raise
     expect(
         run.begun == 3,
         f"With most_epochs=3 and a goal out of reach there should be 3 epochs, but {run.begun} were begun.",
@@ -567,7 +672,15 @@ def fit_until(answer) -> None:
             raise NotYet(
                 "An epoch that Ctrl-C ends leaves an empty History behind, and an empty list has no last entry."
             ) from None
+        expect(
+            "returns nothing" not in str(hint),
+            "After Ctrl-C your function returns nothing; the epochs before it are finished all the same.",
+        )
         raise
+    expect(
+        isinstance(found, list),
+        f"After Ctrl-C a list of the finished epochs is expected, got {describe_value(found)}.",
+    )
     expect(
         run.begun == 2,
         f"Ctrl-C came in epoch 2, but {run.begun} epochs were begun: a History says whether it was interrupted.",

@@ -4,24 +4,16 @@ import torch
 
 from digitlib.checks.core import NotYet, call, close, exercise, expect, expect_number, expect_tensor
 
-_LIBRARIES = {
-    "gradients": "torch",
-    "datasets": "torchvision",
-    "pictures": "matplotlib",
-    "statistics": "seaborn",
-    "tables": "pandas",
-    "earlier work": "digitlib",
+_LIBRARIES = {  # the job that each of them does, and how a hint puts it
+    "torch": ("gradients", "computes, and knows the derivatives of what it computed"),
+    "torchvision": ("datasets", "knows datasets of images and how to read them"),
+    "matplotlib": ("pictures", "draws whatever you tell it, point by point"),
+    "seaborn": ("statistics", "draws statistics, with the help of a library that draws anything"),
+    "pandas": ("tables", "holds rows and columns with names"),
+    "digitlib": ("earlier work", "keeps what this course has built so far"),
 }
-_WHAT_IT_DOES = {
-    "torch": "computes, and knows the derivatives of what it computed",
-    "torchvision": "knows datasets of images and how to read them",
-    "matplotlib": "draws whatever you tell it, point by point",
-    "seaborn": "draws statistics, with the help of a library that draws anything",
-    "pandas": "holds rows and columns with names",
-    "digitlib": "keeps what this course has built so far",
-}
-_OTHER_NAMES = {"pytorch": "torch", "plt": "matplotlib", "matplotlib.pyplot": "matplotlib", "sns": "seaborn"}
-_OTHER_NAMES |= {"pd": "pandas"}
+_JOBS = [job for job, _ in _LIBRARIES.values()]
+_OTHER_NAMES = {"pytorch", "plt", "matplotlib.pyplot", "sns", "pd"}
 
 
 @exercise(passed="Each library has one job; when an error names a library, you know which job went wrong.")
@@ -31,10 +23,17 @@ def library_for(answer) -> None:
         isinstance(answer, dict),
         "Expected a dict, `{job: library, …}`, with the six jobs of the task as its keys.",
     )
-    for job in _LIBRARIES:
+    expect(
+        not any(key in _LIBRARIES for key in answer),
+        "Your dict goes from the library to the job; the task wants the jobs as keys.",
+    )
+    for job in _JOBS:
         expect(job in answer, f'The job "{job}" has no library yet; the keys are spelt as in the task.')
-    extra = [key for key in answer if key not in _LIBRARIES]
-    expect(not extra, f"{len(extra)} of your keys are no jobs of the task; there are six.")
+    extra = [key for key in answer if key not in _JOBS]
+    expect(
+        not extra,
+        f"{len(extra)} of your keys are no jobs of the task, such as {str(extra[:1])[1:-1][:40]}; there are six.",
+    )
     names = {job: getattr(name, "__name__", name) for job, name in answer.items()}  # a module has a name too
     for job, name in names.items():
         expect(isinstance(name, str), f'The library for "{job}" should be a name in quotes.')
@@ -43,7 +42,7 @@ def library_for(answer) -> None:
             name not in _OTHER_NAMES,
             f"`{name[:30]}` is another name for one of the six: write it as the task spells it.",
         )
-        expect(name in _WHAT_IT_DOES, f"`{name[:30]}` is none of the six libraries of the task.")
+        expect(name in _LIBRARIES, f"`{name[:30]}` is none of the six libraries of the task.")
     expect(
         (names["pictures"], names["statistics"]) != ("seaborn", "matplotlib"),
         "The two that draw have changed places: one draws anything, the other builds on it for one purpose.",
@@ -53,9 +52,8 @@ def library_for(answer) -> None:
         "Two names with the same beginning have changed places: one of them is made for images alone.",
     )
     for job, name in names.items():
-        expect(
-            name == _LIBRARIES[job], f'`{name}` {_WHAT_IT_DOES[name]}. Is that what the job "{job}" asks for?'
-        )
+        own_job, what = _LIBRARIES[name]
+        expect(job == own_job, f'`{name}` {what}. Is that what the job "{job}" asks for?')
 
 
 @exercise(
@@ -91,6 +89,10 @@ def _expect_image_axes(batch, num_images: int) -> None:
         )
         return
     expect(
+        shape != (num_images, 28, 28, 1),
+        f"The batch has the shape {shape}: the new axis stands at the end, and the channels come second.",
+    )
+    expect(
         shape[:2] != (num_images, num_images) or len(shape) != 4,
         f"The batch has the shape {shape}: every number was added to every image. Write the two shapes below each "
         "other, from the last axis backwards.",
@@ -100,7 +102,7 @@ def _expect_image_axes(batch, num_images: int) -> None:
         f"The batch has {len(shape)} axes, where a batch of images has four; each `None` in an index adds one.",
     )
     expect(
-        shape not in ((1, num_images, 28, 28), (num_images, 28, 28, 1), (num_images, 28, 1, 28)),
+        shape not in ((1, num_images, 28, 28), (num_images, 28, 1, 28)),
         f"The batch has the shape {shape}: the new axis stands in the wrong place. The order is images, channels, "
         "rows, columns.",
     )
@@ -147,16 +149,23 @@ def _recognise_sum(batch, pixels, amounts) -> None:
         (pixels + amounts.sum(), "Every image got the sum of all numbers; each has one of its own."),
         (pixels + added.flip(0), "The numbers were handed out in the wrong order."),
         (
+            pixels + amounts.cumsum(0)[:, None, None, None],
+            "The numbers add up from image to image; each image gets its own alone.",
+        ),
+        (added.expand_as(pixels), "The pixels are gone: the batch holds only the numbers to add."),
+        (
             (pixels + added).transpose(2, 3),
             "Rows and columns have changed places: add axes, do not swap them.",
         ),
         (pixels.transpose(2, 3) + added, "Rows and columns have changed places: add axes, do not swap them."),
     ]:
         expect(not close(batch, wrong), hint)
-    error = (batch - pixels - added).abs().flatten(1).max(dim=1).values
+    largest, place = (batch - pixels - added).abs().flatten(1).max(dim=1)
+    image = int(largest.argmax())
+    before, after = (each[image].flatten()[place[image]] for each in (pixels, batch))
     raise NotYet(
-        f"{int((error > 0.01).sum())} of {len(amounts)} images differ from what is expected; of the first, the pixel "
-        f"{pixels[0, 0, 5, 5]:g} became {batch[0, 0, 5, 5]:g}, where its number is {amounts[0]:.2f}."
+        f"{int((largest > 0.01).sum())} of {len(amounts)} images differ from what is expected; in image {image}, for "
+        f"example, a pixel {before:g} became {after:g}, where the number to add is {amounts[image]:.2f}."
     )
 
 
@@ -183,6 +192,15 @@ def noisy_copies(answer) -> None:
     shared = not torch.equal(before, torch.get_rng_state())
     noise = expect_tensor(copies, (6, height, width), what="the copies") - image
     expect(
+        copies.dtype == torch.float32,
+        f"The copies are {str(copies.dtype).removeprefix('torch.')}, and the image float32: they should be alike.",
+    )
+    blank_copies = [number for number in range(6) if noise[number].abs().max() < 1e-3]
+    expect(
+        len(blank_copies) in (0, 6),
+        f"Copy {(blank_copies or [0])[0]} is the image itself; each of the copies should have noise of its own.",
+    )
+    expect(
         noise.abs().max() > 1e-3, "The copies are all equal to the image: there is no noise in them any more."
     )
     _expect_repeatable(answer, image, seed, copies)
@@ -197,6 +215,12 @@ def noisy_copies(answer) -> None:
         "All copies have the same noise. Follow the generator through the loop: where is it when a copy is drawn?",
     )
     expect(not same, f"{len(same)} pairs of copies have the same noise; each should have noise of its own.")
+    ordered = noise.flatten(1).sort(dim=1).values
+    expect(
+        any(not close(ordered[0], other, 1e-5) for other in ordered[1:])
+        or close(noise.std(dim=(1, 2)), torch.zeros(6), 1e-3),
+        "Every copy has the same random numbers, in other places only: each should draw numbers of its own.",
+    )
     for axis, what in ((1, "rows"), (2, "columns")):
         expect(
             not close(noise.amax(dim=axis), noise.amin(dim=axis), 1e-3)
@@ -213,6 +237,11 @@ def noisy_copies(answer) -> None:
         f"{noise.min():.2f} to {noise.max():.2f}.",
     )
     expect(noise.mean() < 0.6, f"The noise has the mean {noise.mean():.2f}, where about 0.5 is expected.")
+    inside = float(((noise > 0.1) & (noise < 0.9)).double().mean())
+    expect(
+        0.65 < inside < 0.95,
+        f"Evenly spread noise has about 0.8 of its values between 0.1 and 0.9; of yours it is {inside:.2f}.",
+    )
     expect(
         not shared,
         "Your program uses the random numbers that all of torch shares, and so changes what others draw after it. "
@@ -220,6 +249,11 @@ def noisy_copies(answer) -> None:
     )
     single = call(answer, image, 1, seed)
     expect_tensor(single, (1, height, width), what="a single copy")
+    zero = expect_tensor(call(answer, image, 3, 0), (3, height, width), what="the copies")
+    expect(
+        not any(close(zero[i], zero[k], 1e-5) for i in range(3) for k in range(i)),
+        "With the seed 0 some copies have the same noise: how does the seed of each copy come about?",
+    )
 
 
 def _expect_repeatable(answer, image, seed, copies) -> None:
@@ -239,9 +273,10 @@ def descend(answer) -> None:
     """Take a function, a start, a learning rate and a number of steps; return the x that gradient descent reaches."""
     goal = 2 + 3 * torch.rand(()).item()
     parabola = _Watched(lambda x: (x - goal) ** 2, lambda x: 2 * (x - goal))
-    quartic = _Watched(lambda x: x**4 / 40 + x, lambda x: x**3 / 10 + 1)
+    quartic = _Watched(lambda x: x**4 / 40 + x, lambda x: x * x * x / 10 + 1)
     waves = _Watched(lambda x: 3 * torch.sin(x), lambda x: 3 * torch.cos(torch.tensor(x)).item())
     start = goal + 2.5 + torch.rand(()).item()
+    start += 1.5 * (int(start) == 5)  # apart from the lesson's own start, 5
     for function, at, rate, steps in [
         (parabola, start, 0.1, 3),
         (parabola, start, 0.07, 4),
@@ -249,9 +284,20 @@ def descend(answer) -> None:
         (quartic, 2.6 + torch.rand(()).item() / 5, 0.11, 5),
         (waves, 0.3 + torch.rand(()).item() / 5, 0.04, 6),
         (parabola, goal - 3.5, 0.12, 7),
+        (parabola, start, 1.04, 4),  # so large that each step climbs higher
     ]:
         found = _descended(answer, function, at, rate, steps)
-        _recognise_descent(found, function, at, rate, steps)
+        place = expect_number(found, what="the final `x`")
+        expect(
+            rate < 1 or not close(place, at, 1e-6),
+            f"With the rate {rate} every step climbs, and you return the start: the task asks for the last `x`, not "
+            "for the best.",
+        )
+        _recognise_descent(place, function, at, rate, steps)
+        expect(
+            not (isinstance(found, torch.Tensor) and found.requires_grad),
+            "Your `x` is right, but still a tensor that autograd watches; the task asks for a number.",
+        )
 
 
 class _Watched:
@@ -274,7 +320,15 @@ class _Watched:
         return x
 
 
-def _descended(answer, function: _Watched, start: float, rate: float, steps: int) -> float:
+def _with_momentum(function: _Watched, start: float, rate: float, steps: int) -> float:
+    x, speed = start, 0.0
+    for _ in range(steps):
+        speed = 0.9 * speed + function.derivative(x)
+        x -= rate * speed
+    return x
+
+
+def _descended(answer, function: _Watched, start: float, rate: float, steps: int) -> float | torch.Tensor:
     function.calls = function.watched = 0
     try:
         found = call(answer, function, start, rate, steps)
@@ -292,8 +346,8 @@ def _descended(answer, function: _Watched, start: float, rate: float, steps: int
             ) from None
         if "does not require grad" in text:
             raise NotYet(
-                "Autograd does not watch `x` when you call `backward()`. It needs a tensor that requires a gradient, that "
-                "is not replaced by another one, and a function that is called outside `no_grad`."
+                "Autograd does not watch `x` when you call `backward()`. It needs a tensor that requires a gradient, "
+                "that is not replaced by another one, and a function that is called outside `no_grad`."
             ) from None
         if "floating point" in text:
             raise NotYet("Whole numbers have no gradient in torch: make a float tensor of `start`.") from None
@@ -302,7 +356,7 @@ def _descended(answer, function: _Watched, start: float, rate: float, steps: int
                 "`backward()` walked the same record twice: call the function anew in each step, at the new `x`."
             ) from None
         raise
-    found = expect_number(found, what="the final `x`")
+    expect_number(found, what="the final `x`")
     expect(
         steps == 0 or function.watched,
         "The function was never given a tensor that autograd watches. The task asks for `backward()`, not for "
@@ -343,6 +397,15 @@ def _recognise_descent(found: float, function: _Watched, start: float, rate: flo
             "The learning rate is not used: the step is its product with the gradient.",
         ),
         (function.path(start, 0.1, steps), "The learning rate is always 0.1; use the one that is given."),
+        (
+            function.derivative(function.path(start, rate, steps - 1)),
+            "This is the last gradient; return the `x` that was reached.",
+        ),
+        (
+            function.path(int(start), rate, steps),
+            "The descent begins at a whole number: keep `start` as it is.",
+        ),
+        (_with_momentum(function, start, rate, steps), "The steps have momentum; the task asks for none."),
         (function.path(start, rate, 20), "There are always 20 steps; take as many as are asked for."),
         (function.path(5.0, rate, steps), "You always begin at 5; begin where `start` says."),
         (
@@ -370,6 +433,11 @@ def _recognise_descent(found: float, function: _Watched, start: float, rate: flo
         (function.derivative(end), "This is the gradient at the end; return the `x` that was reached."),
     ]:
         expect(not close(found, wrong, 1e-5), f"{hint} ({case[0].upper()}{case[1:]}.)")
+    for digits in (0, 1, 2, 3):
+        expect(
+            found not in (round(end, digits), int(end)),
+            f"Your `x` is {found:g}, and unrounded it would be right: return it with all its digits.",
+        )
     raise NotYet(
         f"{case[0].upper()}{case[1:]}: your `x` ends at {found:.4f}, which is not where descent leads. Try it by hand "
         "for one step on the parabola."

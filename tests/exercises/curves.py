@@ -3,6 +3,7 @@
 import copy
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -47,6 +48,13 @@ def in_place(values, keep):
     return values
 
 
+def in_an_array(values, keep):
+    means = np.array(values)  # of whole numbers, where the values are
+    for i in range(1, len(means)):
+        means[i] = keep * means[i - 1] + (1 - keep) * means[i]
+    return means.tolist()
+
+
 def corrected(values, keep):
     mean, means = 0.0, []
     for number, value in enumerate(values, 1):
@@ -56,7 +64,10 @@ def corrected(values, keep):
 
 
 EXPONENTIAL_MEAN = Answers(
-    right={"recursion": recursively, "a tensor of its own": as_a_tensor},
+    right={
+        "recursion": recursively,
+        "a copy, changed": lambda values, keep: as_a_tensor(values, keep).tolist(),
+    },
     wrong={
         "weights swapped": (smoothing(rule="(1 - keep) * means[-1] + keep * value"), "changed places"),
         "begins at zero": (smoothing("[0.0]", "values", end="means[1:]"), "begins at zero"),
@@ -77,6 +88,20 @@ EXPONENTIAL_MEAN = Answers(
             "one place too late",
         ),
         "a fixed keep": (lambda values, keep: recursively(values, 0.9), "With keep="),
+        "always one half": (lambda values, keep: recursively(values, 0.5), "one half each"),
+        "mixes with the first": (
+            smoothing(rule="keep * values[0] + (1 - keep) * value"),
+            "mixed with the very first one",
+        ),
+        "only fades": (smoothing(rule="keep * means[-1]"), "only fades"),
+        "twice": (lambda values, keep: recursively(recursively(values, keep), keep), "smoothed twice"),
+        "rounded": (
+            lambda values, keep: [round(mean, 2) for mean in recursively(values, keep)],
+            "with all their digits",
+        ),
+        "an array of whole numbers": (in_an_array, "where are the fractions cut off"),
+        "a tensor": (as_a_tensor, "got a tensor"),
+        "a numpy array": (lambda values, keep: np.array(recursively(values, keep)), "returns a NumPy array"),
         "begins with the mean": (smoothing("[sum(values) / len(values)]"), "first smoothed value should be"),
     },
 )
@@ -137,6 +162,25 @@ EPOCH_TO_KEEP = Answers(
         "where it stops": (stopping(result="number"), "in which patience runs out"),
         "the lowest of all": (lambda losses, patience: losses.index(min(losses)) + 1, "know the future"),
         "the highest": (lambda losses, patience: losses.index(max(losses)) + 1, "the highest loss"),
+        "patience of one": (stopping(over="waited == 1"), "the first epoch without a new lowest"),
+        "patience of two": (stopping(over="waited == 2"), "always 2"),
+        "counted back": (
+            stopping(result="number - patience"),
+            "wrong where patience never ran out",
+        ),
+        "the last where it never stops": (
+            stopping(result="kept if waited == patience else number"),
+            "Where patience never runs out",
+        ),
+        "where it stops, if it does": (
+            stopping(result="number if waited == patience else kept"),
+            "Where patience runs out you return",
+        ),
+        "the first epochs alone": (
+            lambda losses, patience: losses.index(min(losses[: patience + 1])) + 1,
+            "You look at the first epochs alone; the waiting",
+        ),
+        "clearly lower": (stopping(better="loss < best - 0.01"), "however close"),
         "the last": (lambda losses, patience: len(losses), "the last epoch"),
         "the loss": (stopping(result="best"), "returns the loss"),
         "waits too long": (stopping(over="waited > patience"), "one epoch too long"),
@@ -211,7 +255,11 @@ COMPARE_RATES = Answers(
         ),
         "an optimizer of another model": (
             comparison("old = make_model()", SEEDED, make="torch.optim.SGD(old.parameters(), lr=lr)"),
-            "the learning rate does nothing",
+            "does the optimizer hold the weights",
+        ),
+        "one rate for all": (
+            comparison(in_run=SEEDED, make="torch.optim.SGD(model.parameters(), lr=0.7)"),
+            "which number does the optimizer get",
         ),
         "no zero_grad": (comparison(in_run=SEEDED, zero=False), "pile up"),
         "after the step": (comparison(in_run=SEEDED, loss_after=True), "after its step"),
@@ -260,12 +308,41 @@ def look(
 FIRST_LOOK = Answers(
     right={
         "comparisons turned round": look("not losses[-1] <= 2 * losses[0]"),
+        "in words": look(
+            'str(losses[-1]) in ("nan", "inf") or losses[-1] > 2 * losses[0]',
+        ),
         "in torch": look(
             "not torch.tensor(losses[-1]).isfinite() or losses[-1] > 2 * losses[0]",
             stuck="torch.tensor(losses[-20:]).mean() > 0.9 * losses[0]",
         ),
     },
     wrong={
+        "infinite once, and better since": (
+            look("not all(map(math.isfinite, losses)) or losses[-1] > 2 * losses[0]"),
+            "infinite once in the middle",
+        ),
+        "the end against ln 10": (
+            look(
+                "not math.isfinite(losses[-1]) or losses[-1] > 2 * losses[0]",
+                stuck="sum(losses[-20:]) / len(losses[-20:]) > 0.9 * math.log(10)",
+            ),
+            "the run's own first loss",
+        ),
+        "the very last loss left out": (
+            look(
+                "not math.isfinite(losses[-1]) or losses[-1] > 2 * losses[0]",
+                stuck="sum(losses[-20:-1]) / len(losses[-20:-1]) > 0.9 * losses[0]",
+            ),
+            "its very last loss brings",
+        ),
+        "two more than the first": (
+            look("not math.isfinite(losses[-1]) or losses[-1] > 2 + losses[0]"),
+            "almost, but not quite twice",
+        ),
+        "twice is enough": (
+            look("not math.isfinite(losses[-1]) or losses[-1] >= 2 * losses[0]"),
+            "just twice the first",
+        ),
         "no word for NaN": (look("losses[-1] > 2 * losses[0]"), "no comparison finds it"),
         "compares with NaN": (
             look(

@@ -33,7 +33,7 @@ def parts_of_a_set(num_images, num_validation, num_test, generator):
     order = torch.randperm(num_images, generator=generator).tolist()
     test, validation = set(order[:num_test]), set(order[num_test : num_test + num_validation])
     train = [number for number in range(num_images) if number not in test | validation]
-    return torch.tensor(train), torch.tensor(sorted(validation)), torch.tensor(sorted(test))
+    return tuple(torch.tensor(part, dtype=torch.int64) for part in (train, sorted(validation), sorted(test)))
 
 
 def parts_drawn_apart(num_images, num_validation, num_test, generator):
@@ -163,6 +163,17 @@ ANSWERS = {
             "one too many": (lengths_with(more=1), "made of pixels"),
             "backwards": (lambda header: lengths_with()(header)[::-1], "in the wrong order"),
             "bytes": (lambda header: [header[4:8]], "a bytes"),
+            "five bytes each": (lengths_with(width=5), "you read five"),
+            "the bytes added": (
+                lambda header: [sum(header[4 + 4 * axis : 8 + 4 * axis]) for axis in range(header[3])],
+                "add the four bytes up",
+            ),
+            "the number of axes too": (
+                lambda header: [header[3], *lengths_with()(header)],
+                "the number of axes itself",
+            ),
+            "a tensor": (lambda header: torch.tensor(lengths_with()(header)), "got a tensor"),
+            "a numpy array": (lambda header: np.array(lengths_with()(header)), "returns a NumPy array"),
             "not a list": (lambda header: math.prod(lengths_with()(header)), "Expected a list"),
             "one byte late": (lengths_with(start=5), "one byte too late"),
             "each byte": (lambda header: list(header[4 : 4 + 4 * header[3]]), "each byte by itself"),
@@ -193,7 +204,12 @@ ANSWERS = {
                 "what the last batch lacks",
             ),
             "one number": (lambda n, size: -(-n // size), "Expected two numbers"),
-            "the size of the others": (lambda n, size: (-(-n // size), size - 1), "does not hold"),
+            "one more than fits": (lambda n, size: (-(-n // size), size + 1), "does not hold"),
+            "the mean size": (
+                lambda n, size: (-(-n // size), n // -(-n // size)),
+                "the mean size of a batch",
+            ),
+            "a float": (lambda n, size: (float(-(-n // size)), n % size or size), "a float"),
         },
     ),
     "three_parts": Answers(
@@ -203,7 +219,7 @@ ANSWERS = {
             ),
             "sets": parts_of_a_set,
             "random_split": lambda n, v, t, generator: [
-                part.indices
+                torch.tensor(part.indices, dtype=torch.int64)
                 for part in torch.utils.data.random_split(range(n), (n - v - t, v, t), generator=generator)
             ],
         },
@@ -236,6 +252,34 @@ ANSWERS = {
             ),
             "from one": (counted_from_one, "has the number 0"),
             "a dict": (as_a_dict, "you return a dict"),
+            "lists": (
+                parts_with(
+                    lambda order, v, t: [
+                        part.tolist() for part in (order[v + t :], order[:v], order[v : v + t])
+                    ]
+                ),
+                "you return a list of 80",
+            ),
+            "int32": (
+                parts_with(
+                    lambda order, v, t: [part.int() for part in (order[v + t :], order[:v], order[v : v + t])]
+                ),
+                "one of yours is int32",
+            ),
+            "an empty part of floats": (
+                parts_with(
+                    lambda order, v, t: [
+                        torch.tensor(part.tolist()) for part in (order[v + t :], order[:v], order[v : v + t])
+                    ]
+                ),
+                "An empty part is float32",
+            ),
+            "always 60,000": (
+                lambda n, v, t, generator: torch.randperm(60_000, generator=generator).split(
+                    (60_000 - v - t, v, t)
+                ),
+                "is in `num_images`",
+            ),
             "two parts": (parts_with(lambda order, v, t: (order[v:], order[:v])), "got a tuple of 2"),
             "sizes": (
                 parts_with(lambda order, v, t: (len(order) - v - t, v, t)),
@@ -304,7 +348,26 @@ ANSWERS = {
                 ],
                 "changed places",
             ),
-            "one batch only": (one_batch_only, "should be a pair"),
+            "one batch only": (one_batch_only, "returns a single batch"),
+            "labels as floats": (
+                lambda images, labels, size, generator: [
+                    (a, b.float()) for a, b in a_pick_at_a_time(images, labels, size, generator)
+                ],
+                "they should stay float32 and int64",
+            ),
+            "images alone": (
+                lambda images, labels, size, generator: [
+                    a for a, b in a_pick_at_a_time(images, labels, size, generator)
+                ],
+                "should be a pair",
+            ),
+            "an empty batch": (
+                lambda images, labels, size, generator: (
+                    list(a_pick_at_a_time(images, labels, size, generator))
+                    + [(images[:0], labels[:0])] * (len(images) % size == 0)
+                ),
+                "the last of your batches is empty",
+            ),
             "turned round": (
                 epoch_with(lambda n, size, generator: twice(torch.arange(n).flip(0))),
                 "turned round",

@@ -42,7 +42,7 @@ LEARN_BY_HEART = Answers(
             "for w, g in zip(model.parameters(), gradients): w.grad = g",
             STEP,
         ),
-        "a tensor of losses": by_heart(ZERO, BACKWARD, STEP, after="return torch.tensor(losses)"),
+        "a tuple of losses": by_heart(ZERO, BACKWARD, STEP, after="return tuple(losses)"),
         "log_softmax and nll_loss": by_heart(
             ZERO, BACKWARD, STEP, loss="F.nll_loss(model(images).log_softmax(dim=1), labels)"
         ),
@@ -51,7 +51,47 @@ LEARN_BY_HEART = Answers(
         "no zero_grad": (by_heart(BACKWARD, STEP), "pile up"),
         "no step": (by_heart(ZERO, BACKWARD), "who makes the step"),
         "no backward": (by_heart(ZERO, STEP), "gets its `backward()`"),
-        "zero_grad before the step": (by_heart(BACKWARD, ZERO, STEP), "set to zero between"),
+        "zero_grad before the step": (by_heart(BACKWARD, ZERO, STEP), "each step finds no gradient"),
+        "a tensor of losses": (
+            by_heart(ZERO, BACKWARD, STEP, after="return torch.tensor(losses)"),
+            "got a tensor of shape",
+        ),
+        "the losses and more": (
+            by_heart(ZERO, BACKWARD, STEP, after="return losses, model"),
+            "got a tuple of 2",
+        ),
+        "detached tensors": (
+            by_heart(ZERO, BACKWARD, STEP, note="losses.append(loss.detach())"),
+            "not plain numbers",
+        ),
+        "two steps at once": (by_heart(ZERO, BACKWARD, STEP, STEP), "the optimizer took 12 steps"),
+        "in evaluation mode": (by_heart(ZERO, BACKWARD, STEP, before="model.eval()"), "in evaluation mode"),
+        "eight images at most": (
+            by_heart(ZERO, BACKWARD, STEP, loss="F.cross_entropy(model(images[:8]), labels[:8])"),
+            "Already the first loss",
+        ),
+        "one loss for all steps": (
+            by_heart(
+                ZERO,
+                BACKWARD,
+                STEP,
+                before="first = F.cross_entropy(model(images), labels)",
+                loss="first",
+            ),
+            "the same record twice",
+        ),
+        "turned round": (
+            by_heart(ZERO, BACKWARD, STEP, loss="-F.cross_entropy(model(images), labels)"),
+            "the sign turned round",
+        ),
+        "rounded": (
+            by_heart(ZERO, BACKWARD, STEP, note="losses.append(round(loss.item(), 2))"),
+            "Your losses are rounded",
+        ),
+        "enough is enough": (
+            by_heart(ZERO, BACKWARD, STEP, "if loss < 0.5: return losses + [loss.item()]"),
+            "each of the 40 steps",
+        ),
         "step before backward": (by_heart(STEP, ZERO, BACKWARD), "one step behind"),
         "a second softmax": (
             by_heart(ZERO, BACKWARD, STEP, loss="F.cross_entropy(model(images).softmax(dim=1), labels)"),
@@ -83,7 +123,7 @@ LEARN_BY_HEART = Answers(
         ),
         "no last step": (
             by_heart(ZERO, BACKWARD, "if step + 1 < num_steps: optimizer.step()"),
-            "The losses are right, but the weights",
+            "the optimizer took 5 steps",
         ),
         "half of the images": (
             by_heart(ZERO, BACKWARD, STEP, loss="F.cross_entropy(model(images[::2]), labels[::2])"),
@@ -161,6 +201,27 @@ def trains(model, batches):
     return train_one_epoch(model, batches, optimizer).loss
 
 
+def never_records_again(model, batches):
+    loss = validate()(model, batches)
+    torch.set_grad_enabled(False)
+    return loss
+
+
+def freezes_the_weights(model, batches):
+    for weight in model.parameters():
+        weight.requires_grad_(False)
+    return validate()(model, batches)
+
+
+def counts_before(model, batches):
+    num_images = sum(len(labels) for _, labels in batches)
+    return sum(validate(result="total")(model, [batch]) for batch in batches) / num_images
+
+
+def with_a_copy(model, batches):
+    return validate(restore="")(copy.deepcopy(model), batches)
+
+
 def accuracy_instead(model, batches):
     batches = list(batches)
     images, labels = (torch.cat(part) for part in zip(*batches, strict=True))
@@ -168,9 +229,18 @@ def accuracy_instead(model, batches):
 
 
 VALIDATION_LOSS = Answers(
-    right={"sums": restored, "evaluate": all_at_once, "inference mode, a tensor": decorated},
+    right={
+        "a copy does the work": with_a_copy,
+        "sums": restored,
+        "evaluate": all_at_once,
+        "inference mode, a tensor": decorated,
+    },
     wrong={
         "eval forgotten": (validate(mode=False), "training mode, so dropout"),
+        "recording switched off for good": (never_records_again, "for anybody"),
+        "weights frozen": (freezes_the_weights, "ask for no gradients any more"),
+        "counted before": (counts_before, "a loop before that used them up"),
+        "cut off": (validate(result="total // seen"), "would be right with all its digits"),
         "no_grad forgotten": (validate(record=True), "kept a record"),
         "left in evaluation mode": (validate(restore=""), "though it came in training mode"),
         "always back to training mode": (validate(restore="train"), "though it came in evaluation mode"),
@@ -263,6 +333,10 @@ KEEP_DROPOUT = Answers(
         "fit": with_the_library,
     },
     wrong={
+        "as it comes, and back at the end": (
+            epochs(first="", last="model.train()"),
+            "comes in evaluation mode stays in it",
+        ),
         "train() after the loop": (
             epochs(start="model.train()", first="", end="model.train()"),
             "From the second epoch on",
@@ -359,6 +433,19 @@ FIT_UNTIL = Answers(
     right={"for": for_loop, "a loop of its own": own_loop},
     wrong={
         "a new optimizer each epoch": (until(made=NEW_ADAM), "forgotten its running means"),
+        "the same batches in every epoch": (
+            until(made="once = once if found else list(train_batches()); train_batches = lambda: once"),
+            "`train_batches` was called 1 time",
+        ),
+        "a seed in every epoch": (until(made="torch.manual_seed(0)"), "who sets the seed"),
+        "nothing where the goal is not reached": (
+            until(result="found if found[-1] >= goal else None"),
+            "Where the goal is never reached",
+        ),
+        "nothing after an interruption": (
+            until(result="None if run.interrupted else found"),
+            "After Ctrl-C your function returns nothing",
+        ),
         "never stops": (until(stop="False"), "the training goes on to epoch"),
         "looks one epoch late": (
             until(stop="len(found) > 1 and found[-2] >= goal"),

@@ -113,6 +113,19 @@ def descent(*, clear=True, sign=-1, more=0, rate=None, steps=None, result=lambda
     return answer
 
 
+def the_best_of_all(function, start, learning_rate, num_steps):
+    x = torch.tensor(start, requires_grad=True)
+    best, lowest = start, function(x).item()
+    for _ in range(num_steps):
+        x.grad = None
+        function(x).backward()
+        with torch.no_grad():
+            x -= learning_rate * x.grad
+            if function(x) < lowest:
+                best, lowest = x.item(), function(x).item()
+    return best
+
+
 def returns_in_the_loop(function, start, learning_rate, num_steps):
     x = torch.tensor(start, requires_grad=True)
     for _ in range(num_steps):
@@ -198,6 +211,7 @@ ANSWERS = {
         },
         wrong={
             "a list": (list(LIBRARIES.values()), "Expected a dict"),
+            "the wrong way round": ({name: job for job, name in LIBRARIES.items()}, "the jobs as keys"),
             "a job is missing": ({"gradients": "torch"}, 'job "datasets" has no library'),
             "a job too many": (LIBRARIES | {"cooking": "pandas"}, "no jobs of the task"),
             "seaborn for everything that is drawn": (
@@ -270,6 +284,18 @@ ANSWERS = {
                 "the first number",
             ),
             "nothing added": (lambda images, amounts: images[:, None].float(), "nothing was added"),
+            "axis at the end": (
+                lambda images, amounts: images[..., None] + amounts.view(-1, 1, 1, 1),
+                "stands at the end",
+            ),
+            "numbers added up": (
+                lambda images, amounts: images[:, None] + amounts.cumsum(0).view(-1, 1, 1, 1),
+                "add up from image to image",
+            ),
+            "the ink alone": (
+                lambda images, amounts: images[:, None] + amounts.view(-1, 1, 1, 1) * (images > 0)[:, None],
+                "a pixel 0 became 0",
+            ),
             "only for 28": (
                 lambda images, amounts: images.float().view(28, 1, 28, 28) + amounts.view(28, 1, 1, 1),
                 "raised RuntimeError",
@@ -302,6 +328,35 @@ ANSWERS = {
                 "All columns of a copy",
             ),
             "a list": (a_list_of_copies, "should be a tensor"),
+            "times the seed": (
+                lambda image, num_copies, seed: torch.cat(
+                    [noisy_at_once(image, 1, seed * number) for number in range(num_copies)]
+                ),
+                "With the seed 0",
+            ),
+            "the first without noise": (
+                lambda image, num_copies, seed: torch.cat(
+                    [image[None], noisy_at_once(image, num_copies - 1, seed)]
+                ),
+                "Copy 0 is the image itself",
+            ),
+            "zeros and ones": (
+                noisy(lambda image, g: torch.randint(2, image.shape, generator=g)),
+                "between 0.1 and 0.9",
+            ),
+            "float64": (
+                lambda image, num_copies, seed: noisy_at_once(image, num_copies, seed).double(),
+                "The copies are float64",
+            ),
+            "the same numbers moved": (
+                lambda image, num_copies, seed: torch.stack(
+                    [
+                        image + (noisy_at_once(image, 1, seed)[0] - image).roll(number, 0)
+                        for number in range(num_copies)
+                    ]
+                ),
+                "in other places only",
+            ),
             "no noise": (lambda image, num_copies, seed: image.repeat(num_copies, 1, 1), "no noise in them"),
             "only noise": (
                 noisy(lambda image, g: torch.rand(image.shape, generator=g) - image),
@@ -338,6 +393,9 @@ ANSWERS = {
                 ),
                 "divided by the learning rate",
             ),
+            "rounded": (descent(result=lambda function, x: round(x.item(), 2)), "with all its digits"),
+            "still watched": (descent(result=lambda function, x: x), "that autograd watches; the task"),
+            "the best instead of the last": (the_best_of_all, "every step climbs"),
             "always from 5": (
                 lambda function, start, learning_rate, num_steps: descent()(
                     function, 5.0, learning_rate, num_steps
