@@ -33,7 +33,7 @@ _STYLE = """
 .digitlib-pad canvas { border: 1px solid #767676; width: 14rem; height: 14rem; max-width: 100%; cursor: crosshair; }
 .digitlib-pad ol { list-style: none; margin: 0; padding: 0; width: 14rem; font-variant-numeric: tabular-nums; }
 .digitlib-pad li { display: grid; grid-template-columns: 1.2rem 1fr 3.6rem; gap: 0.4rem; align-items: center; }
-.digitlib-pad li > div { background: #2a6fb0; height: 0.8rem; min-width: 1px; }
+.digitlib-pad li > div { background: #2a6fb0; height: 0.8rem; }
 .digitlib-pad li[data-largest] { font-weight: bold; }
 .digitlib-pad li > span:last-child { text-align: right; }
 """
@@ -84,7 +84,9 @@ class DrawPad(anywidget.AnyWidget):
 
     _esm = _PAD_SCRIPT.read_text(encoding="utf-8") + _WIDGET_SCRIPT.read_text(encoding="utf-8")
     _css = _STYLE
-    ink = traitlets.Bytes(b"").tag(sync=True)
+    ink = traitlets.Bytes(b"").tag(
+        sync=True, from_json=lambda levels, _: bytes(levels)
+    )  # they come as a memoryview
     probabilities = traitlets.List(traitlets.Float()).tag(sync=True)
 
     def __init__(self, model: nn.Module):

@@ -48,6 +48,12 @@ def test_a_drawing_is_read_like_a_picture_of_it(live, tmp_path):
     assert pad.digit == expected.argmax()
 
 
+def test_a_drawing_comes_as_the_browser_sends_it(live):
+    pad = DrawPad(CNN())
+    pad.set_state({"ink": memoryview(drawing())})
+    assert pad.ink == drawing() and pad.digit is not None
+
+
 def test_an_empty_pad_has_no_answer(live):
     pad = DrawPad(CNN())
     pad.ink = drawing()
