@@ -70,6 +70,10 @@ EQUIVALENT: dict[str, list[tuple[str, str]]] = {
             "tail = sum((math.comb(num_split, k) for k in range(winner, num_split + 2))) / 2 ** num_split",
         ),
     ],
+    "weights_only=True is the default since torch 2.6": [
+        ("opens_safely", "torch.load(path, map_location='cpu')"),
+        ("read_with_file", "content = torch.load(path, map_location='cpu')"),
+    ],
     "a division makes floats": [
         ("prepared", "new = new_images[:, None] / 255"),
         ("prepared", "train = train_images[:, None] / 255"),

@@ -1,9 +1,21 @@
 """The checks of notebook 4: class balance, distance from the mean, nearest neighbours."""
 
+import itertools
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from digitlib.checks.core import NotYet, call, close, exercise, expect, expect_number, expect_tensor
+from digitlib.checks.core import (
+    NotYet,
+    call,
+    close,
+    exercise,
+    expect,
+    expect_number,
+    expect_tensor,
+    recognise,
+)
 
 
 @exercise(passed="The shares add up to 1, and a class without an image has its place too.")
@@ -70,6 +82,11 @@ def _expect_shares(answer, counts: Tensor, found: object) -> None:
         ),
         "These are shares of what is not of the class: each is 1 minus the one asked for.": 1 - shares,
         "The numbers have been rounded; leave them as they are.": shares.round(),
+        "The numbers have been rounded to hundredths; leave them as they are.": shares.round(decimals=2),
+        "The numbers have been rounded to tenths; leave them as they are.": shares.round(decimals=1),
+        "Entry 0 holds the share of class 1, and so on: the classes count from 0.": torch.cat(
+            [shares[1:], torch.zeros(1)]
+        ),
         "Softmax is not needed: a share is a count divided by a number.": counts.double().softmax(dim=0),
     }
     for hint, value in typical.items():
@@ -142,6 +159,7 @@ def _variations_of_one_image(number: int, k: int) -> tuple[Tensor, Tensor, dict[
         x = images.flatten(1).double()
         mean, distances = x.mean(dim=0), (x - x.mean(dim=0)).norm(dim=1)
         as_bytes = images.flatten(1) - mean.to(torch.uint8)
+        rounded = images.flatten(1) - mean.round().to(torch.uint8)
         by = {
             "The type `uint8` has no negative numbers: 3 − 5 becomes 254. Convert the images before you subtract.": (
                 as_bytes.double().norm(dim=1)
@@ -152,7 +170,12 @@ def _variations_of_one_image(number: int, k: int) -> tuple[Tensor, Tensor, dict[
             "You add up absolute differences. A distance is the root of the summed *squared* differences.": (
                 (x - mean).abs().sum(dim=1)
             ),
-            "Your differences cancel each other: square them before you add them up.": (x - mean).sum(dim=1),
+            "`uint8` wraps around here, and rounding the mean does not help: convert the images before you subtract.": (
+                (rounded**2).sum(dim=1)
+            ),
+            "Differences with their own sign cancel, and leave an order by brightness: square them before you add.": (
+                (x - mean).sum(dim=1)
+            ),
             "Differences above and below cancel each other in your sum: square before you add.": (
                 (x - mean).sum(dim=1).abs()
             ),
@@ -189,6 +212,7 @@ def _expect_numbers_of_images(found: object, images: Tensor, k: int) -> None:
         found.shape != (number,),
         f"You return something for all {number} images; asked are the first {k}, as many as `k` says.",
     )
+    expect(found.ndim > 0, f"You return the number of a single image; asked are {k}, as `k` says.")
     expect(
         found.ndim != 1 or len(found) not in (k - 1, k + 1),
         f"You return {len(found)} images where `k` is {k}: one too many or too few.",
@@ -202,6 +226,11 @@ def _expect_numbers_of_images(found: object, images: Tensor, k: int) -> None:
     )
     whole = found.double() == found.double().round()
     expect(bool(whole.all()), "An image's number is a whole number, from 0 to N − 1; yours are not.")
+    expect(
+        not found.is_floating_point(),
+        f"Your numbers have the dtype {str(found.dtype).removeprefix('torch.')}, and nothing can be indexed with "
+        "floats: return whole numbers.",
+    )
     expect(
         0 <= found.min() and found.max() < number,
         f"Your answer holds {int(found.max() if found.max() >= number else found.min())}, but the images have the "
@@ -221,37 +250,59 @@ def _leave_one_out(x, labels):
 )
 def leave_one_out(answer) -> None:
     """Take x float (N, D) and labels (N,); return the share of images whose nearest other image has their label."""
-    for number, size in ((61, 5), (83, 3), (72, 28)):
-        x, labels, right, typical = _groups(number, size)
+    cases, answers = [_groups(number, size) for number, size in ((61, 5), (83, 3), (72, 28))], []
+    for x, labels, _, _ in cases:
         found = call(answer, x, labels)
         expect(
             not (isinstance(found, Tensor) and found.shape == labels.shape),
-            f"You return one value for each of the {number} images; asked is the share that is read right.",
+            f"You return one value for each of the {len(x)} images; asked is the share that is read right.",
         )
-        found = expect_number(found)
-        if close(found, right):
-            continue
-        for hint, value in typical.items():
-            expect(not close(found, value), hint)
-        expect(
-            0 <= found <= 1,
-            f"A share lies between 0 and 1, but your answer is {found:.4g}.",
-        )
-        raise NotYet(
-            f"Of {number} images, {round(right * number)} have a nearest *other* image with their own label; your "
-            f"share {found:.3f} stands for {found * number:.4g} of them."
-        )
+        answers.append(expect_number(found))
+    wrong = [number for number, case in enumerate(cases) if not close(answers[number], case[2])]
+    if not wrong:
+        return
+    recognise(answers, {hint: [case[3][hint] for case in cases] for hint in cases[0][3]})
+    x, labels, right, _ = cases[wrong[0]]
+    found, number = answers[wrong[0]], len(x)
+    expect(0 <= found <= 1, f"A share lies between 0 and 1, but your answer is {found:.4g}.")
+    expect(
+        found < 1 - 1.5 / number,
+        "Nearly all answers are right still: most images are their own nearest. Is the diagonal left out as a whole?",
+    )
+    expect(
+        not close(found, _without_zeros(x, labels)),
+        "The distance of an image to itself need not be exactly 0 as a computer finds it. Choose the diagonal by its "
+        "place, not by its value.",
+    )
+    raise NotYet(
+        f"Of {number} images, {round(right * number)} have a nearest *other* image with their own label; your "
+        f"share {found:.3f} stands for {found * number:.4g} of them."
+    )
+
+
+def _without_zeros(x: Tensor, labels: Tensor) -> float:
+    distances = torch.cdist(x, x)
+    nearest = distances.where(distances > 0, torch.inf).argmin(dim=1)
+    return (labels[nearest] == labels).double().mean().item()
 
 
 def _groups(number: int, size: int) -> tuple[Tensor, Tensor, float, dict[str, float]]:
-    """Return points, labels, the right share, and the shares that come from typical mistakes; all differ."""
+    """Return points, labels, the right share, and the shares that come from typical mistakes."""
     while True:
-        labels = torch.randint(0, 4, (number,))
+        labels = torch.multinomial(torch.tensor([0.12, 0.2, 0.28, 0.4]), number, replacement=True)
+        labels[:4] = torch.arange(4)
         centres = 2.2 / size**0.4 * torch.randn(4, size)
-        x = 100 * (centres[labels] + torch.randn(number, size))  # far from each other
+        x = centres[labels] + torch.randn(number, size)
+        x[:3] += 12 * F.normalize(torch.randn(3, size), dim=1) * (5 + size**0.5)  # far from all others
+        places = torch.cat(
+            [torch.tensor([3]), torch.tensor([0, 1, 2, *range(4, number)])[torch.randperm(number - 1)]]
+        )
+        x, labels = x[places] * 100, labels[places]
         distances = torch.cdist(x.double(), x.double())
         order = distances.argsort(dim=1)  # each image first, then its neighbours
-        share = [(labels[order[:, place]] == labels).double().mean().item() for place in range(number)]
+        if not 0.4 < (labels[order[:, 1]] == labels).double().mean() < 0.8:
+            continue
+        share = (labels[order] == labels[:, None]).double().mean(dim=0).tolist()
         right, votes = share[1], labels[order[:, 1:6]].mode(dim=1).values
         lower, upper = torch.ones(number, number).tril(-1).bool(), torch.ones(number, number).triu(1).bool()
         earlier = labels[distances.where(lower, torch.inf).argmin(dim=1)] == labels
@@ -275,6 +326,24 @@ def _groups(number: int, size: int) -> tuple[Tensor, Tensor, float, dict[str, fl
             "Each image is divided by a number that leaves one out: leave it out as its own neighbour, but count it.": (
                 right * number / (number - 1)
             ),
+            "The mean of the distances is no value for the diagonal: an image that is far from all others stays its "
+            "own neighbour.": (
+                (labels[distances.clone().fill_diagonal_(distances.mean()).argmin(dim=1)] == labels)
+                .double()
+                .mean()
+                .item()
+            ),
+            "Nearly every image gets the label of the first one: print `distances`. Zero times infinity is `nan`.": (
+                (labels[(torch.arange(number) == 0).long()] == labels).double().mean().item()
+            ),
+            "You leave the image out, and the numbers of all images behind it change by one: look them up with care.": (
+                (labels[order[:, 1] - (order[:, 1] > torch.arange(number)).long()] == labels)
+                .double()
+                .mean()
+                .item()
+            ),
+            "You average over two neighbours, and the first of them is still the image itself.": (1 + right)
+            / 2,
             "Several neighbours vote in your answer; here the nearest other image decides alone.": (
                 (votes == labels).double().mean().item()
             ),
@@ -285,7 +354,13 @@ def _groups(number: int, size: int) -> tuple[Tensor, Tensor, float, dict[str, fl
                 later.double().mean().item()
             ),
         }
-        values = torch.tensor([right, *typical.values()]).sort().values  # a hint must fit one mistake only
+        apart = min(abs(right - value) for value in typical.values())  # whoever has right made no mistake
         gap = distances.gather(1, order[:, 1:3]).diff(dim=1).min()
-        if 0.4 < right < 0.8 and gap > 0.01 and values.diff().min() > 0.004:
+        constant = (
+            share[-1],
+            share[-2],
+            (labels == labels[0]).double().mean().item(),
+        )  # one label for nearly all
+        told_apart = min(abs(one - other) for one, other in itertools.combinations(constant, 2))
+        if (order[:, 1] == labels).any() and gap > 0.01 and apart > 0.004 and told_apart > 0.04:
             return x, labels, right, typical

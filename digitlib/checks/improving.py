@@ -15,7 +15,7 @@ from digitlib.evaluation import accuracy_interval
 @exercise(passed="A pair that is mixed up either way round is where the next idea should help.")
 def most_confused(answer) -> None:
     """Take labels and predictions, int64 (N,), and return the pair mixed up most: two ints, the smaller first."""
-    cases = [_mix_ups() for _ in range(5)]
+    cases = [_mix_ups(*digits) for digits in ((0,), (9,), (), (), ())]
     once = random.sample(range(10), 2)
     cases.append((torch.tensor([once[0], 3, 3]), torch.tensor([once[1], 3, 3])))
     found = [_pair(call(answer, labels, predictions)) for labels, predictions in cases]
@@ -57,6 +57,12 @@ def most_confused(answer) -> None:
         ),
         "You return the two digits that are misread most often, but they need not be misread as each other.",
     )
+    expect(
+        not all_give(lambda c: tuple(sorted(_wrong(c + c.T).topk(2).indices.tolist())))
+        and not all_give(lambda c: _ordered((_wrong(c).argmax().item(), _wrong(c.T).argmax().item()))),
+        "You choose each digit on its own, by the mistakes it is part of; the two need not be mixed up with each "
+        "other.",
+    )
     number = next(i for i in range(len(cases)) if found[i] != right[i])
     low, high = found[number]
     count = counts[number]
@@ -64,7 +70,8 @@ def most_confused(answer) -> None:
     mixed, most = (count + count.T)[low, high].item(), (count + count.T)[right[number]].item()
     if low == high:
         raise NotYet(
-            f"{found[number]} is one digit twice; a mix-up has two. {most} images show the pair in question."
+            f"{found[number]} is one digit twice. Of {len(cases[number][0])} images, {most} show the pair in question, "
+            "and one direction alone is enough for a mix-up."
         )
     raise NotYet(
         f"Among {len(cases[number][0])} images, {low} and {high} were mixed up {mixed} times, but another pair "
@@ -72,14 +79,18 @@ def most_confused(answer) -> None:
     )
 
 
-def _mix_ups() -> tuple[Tensor, Tensor]:
+def _mix_ups(*first: int) -> tuple[Tensor, Tensor]:
     """Draw labels and predictions for which each way to count gives another pair.
 
     The pair (a, b) is mixed up most, but evenly; c -> d most in one direction; e -> f and g -> h most among those
-    with the smaller and the larger digit first; i is rare, and mostly read as j.
+    with the smaller and the larger digit first; i is rare, and mostly read as j. Of all digits c and e are misread
+    most, and c and j have a part in most mistakes. The digits that are given come first.
     """
-    a, b, c, d, e, f, g, h, i, j = random.sample(range(10), 10)
+    others = [digit for digit in range(10) if digit not in first]
+    a, b, c, d, e, f, g, h, i, j = *first, *random.sample(others, len(others))
     (e, f), (h, g) = sorted((e, f)), sorted((h, g))
+    if first:  # so that c -> d is in neither half of the table every time
+        c, d = sorted((c, d), reverse=first == (0,))
     count = torch.diag(torch.randint(30, 60, (10,)))
     for true, predicted, times in (
         (a, b, 6),
@@ -90,6 +101,8 @@ def _mix_ups() -> tuple[Tensor, Tensor]:
         (g, h, 8),
         (i, j, 7),
         (e, g, 1),
+        (e, j, 3),
+        (c, j, 4),
     ):
         count[true, predicted] = times
     count[i, i] = 3
@@ -101,6 +114,11 @@ def _mix_ups() -> tuple[Tensor, Tensor]:
 
 def _confusion(labels: Tensor, predictions: Tensor) -> Tensor:
     return torch.bincount(10 * labels + predictions, minlength=100).view(10, 10)
+
+
+def _wrong(count: Tensor) -> Tensor:
+    """Return how many mistakes each row holds."""
+    return count.clone().fill_diagonal_(0).sum(dim=1)
 
 
 def _rate(count: Tensor) -> Tensor:
@@ -162,7 +180,8 @@ def difference_of_means(answer) -> None:
     for value, (baseline, other) in zip(found, cases, strict=True):
         expect(
             _near(value[0], _difference(baseline, other)),
-            f"For means of {baseline.mean():.2f} and {other.mean():.2f} you return the difference {value[0]:.3f}.",
+            f"For means of {baseline.mean():.2f} and {other.mean():.2f} you return the difference {value[0]:.3f}. All "
+            "seeds of a version count, also where the other has fewer.",
         )
     for rule, hint in _WRONG_ERRORS:
         expect(not all_give(1, rule), hint)
@@ -170,8 +189,8 @@ def difference_of_means(answer) -> None:
         expect(
             _near(value[1], _standard_error(baseline, other)),
             f"The difference is right. For {len(baseline)} and {len(other)} seeds with deviations of "
-            f"{baseline.std():.3f} and {other.std():.3f} you return the standard error {value[1]:.4f}; that is too "
-            f"{'large' if value[1] > _standard_error(baseline, other) else 'small'}.",
+            f"{baseline.std():.3f} and {other.std():.3f} the standard error is {_standard_error(baseline, other):.4f}, "
+            f"and you return {value[1]:.4f}.",
         )
 
 
@@ -231,7 +250,46 @@ _WRONG_DIFFERENCES = [
     ),
 ]
 
+_WRONG_DIFFERENCES += [
+    (
+        lambda a, b: 100 * (b.mean() - a.mean()),
+        "Your difference is a hundred times too large: keep the scores' unit.",
+    ),
+    (
+        lambda a, b: (b.mean() - a.mean()) / _standard_error(a, b),
+        "Your difference is already divided by its standard error; the two numbers are asked for one by one.",
+    ),
+]
+
 _WRONG_ERRORS = [
+    (
+        lambda a, b: 2 * _standard_error(a, b),
+        "You return twice the standard error. That is a rule for judging the difference, and not the error itself.",
+    ),
+    (
+        lambda a, b: 1.96 * _standard_error(a, b),
+        "You return half the width of a 95% interval; the standard error comes before the factor 1.96.",
+    ),
+    (
+        lambda a, b: torch.sqrt(a.var() / (len(a) - 1) + b.var() / (len(b) - 1)),
+        "`var()` has its n − 1 inside already; the variance of a mean has a different divisor.",
+    ),
+    (
+        lambda a, b: torch.sqrt(
+            ((len(a) - 1) * a.var() + (len(b) - 1) * b.var())
+            / (len(a) + len(b) - 2)
+            * (1 / len(a) + 1 / len(b))
+        ),
+        "You pool the two variances as if both versions spread alike; each has its own.",
+    ),
+    (
+        lambda a, b: torch.sqrt((a.var() + b.var()) / ((len(a) + len(b)) / 2)),
+        "You divide both variances by the mean number of seeds; each version has its own.",
+    ),
+    (
+        lambda a, b: torch.sqrt((a.var() + b.var()) / min(len(a), len(b))),
+        "You divide both variances by the smaller number of seeds; each version has its own.",
+    ),
     (
         lambda a, b: torch.sqrt(a.var(correction=0) / len(a) + b.var(correction=0) / len(b)),
         "Your standard error is a little too small: divide the squared deviations by n − 1, not by n, since the mean "
@@ -321,9 +379,14 @@ def search_result(answer) -> None:
         for sizes in (((50, 48, 47, 40), (60, 45, 55, 58)), ((100, 95, 93, 85), (30, 20, 26, 29)))
     ]
     cases += [_candidates((40, 37, 35, 31), (90, 61, 75, 80)) for _ in range(2)]
+    # More than fit into uint8, a winner with more luck on the fresh ones, and its mistakes all among the first images.
+    cases.append(_candidates((300, 285, 270, 240), (50, 48, 47, 49)))
+    winner = cases[-1][0].sum(dim=1).argmax()
+    cases[-1][0][winner] = torch.arange(300) >= 15
     found = []
     for validation, fresh in cases:
         result = call(answer, validation, fresh)
+        result = result.tolist() if isinstance(result, Tensor) and result.ndim == 1 else result
         expect(
             isinstance(result, tuple | list) and len(result) == 2,
             f"The result should be the winner's number and its accuracy, but it is {describe_value(result)}.",
@@ -402,6 +465,14 @@ def search_result(answer) -> None:
         not all_report(lambda v, f, w: 1 - f[w].double().mean()),
         "You report the share that was read wrong; the accuracy is the share read right.",
     )
+    expect(
+        not all_report(lambda v, f, w: f[w].sum() / v.shape[1]),
+        "You divide right answers on fresh images by the number of validation images.",
+    )
+    expect(
+        not all_report(lambda v, f, w: min(_share(v)[w], _share(f)[w])),
+        "You report the lower of two accuracies; which of them is the honest one does not depend on their values.",
+    )
     for (winner, score), (_, fresh) in zip(found, cases, strict=True):
         expect(
             close(score, fresh[winner].double().mean()),
@@ -444,9 +515,23 @@ def covered_results(answer) -> None:
     """Take two counts and a dict from name to error in percent; return the names whose error the interval covers."""
     cases = [_ladder(*counts) for counts in ((9_900, 10_000), (498, 500), (4_960, 5_000), (190, 200))]
     found = []
+    cases.append((970, 1_000, {"Ada": 0.4, "Emmy": 9.5, "Kurt": 5.9}))  # none of them is covered
     for num_correct, num_images, published in cases:
-        result = call(answer, num_correct, num_images, dict(published))
-        result = list(result) if isinstance(result, tuple | set | dict) else result
+        given = dict(published)
+        result = call(answer, num_correct, num_images, given, changes=(2,), returns=False)
+        expect(
+            given == published,
+            "Your function changes the dictionary that it is given, and its owner may still need it.",
+        )
+        expect(
+            result is not None,
+            "Your function returns nothing; does every way end with a `return`, also where no name is found?",
+        )
+        expect(
+            not isinstance(result, dict),
+            "You return a dictionary; a list of the names was asked for.",
+        )
+        result = list(result) if isinstance(result, tuple | set) else result
         expect(
             isinstance(result, list),
             f"The result should be a list of names, but it is {describe_value(result)}.",
@@ -478,6 +563,10 @@ def covered_results(answer) -> None:
     )
     for rule, hint in _WRONG_COVERS:
         expect(not all_give(rule), hint)
+    expect(
+        max(map(len, found)) > 1,
+        "Your list never has more than one name, but an interval may cover several: does the function return too soon?",
+    )
     for names, (num_correct, num_images, published) in zip(found, cases, strict=True):
         for name, error in published.items():
             expected = _is_covered(num_correct, num_images, error / 100, published)
@@ -485,7 +574,7 @@ def covered_results(answer) -> None:
             expect(
                 (name in names) == expected,
                 f"With {num_correct:,} of {num_images:,} right, the interval of the error rate goes from {low:.3f}% to "
-                f"{high:.3f}%. An error of {error:.3f}% {'belongs' if expected else 'does not belong'} into the list.",
+                f"{high:.3f}%. An error of {error:.3f}% {'belongs' if expected else 'does not belong'} in the list.",
             )
 
 
@@ -526,8 +615,8 @@ _WRONG_COVERS = [
     ),
     (
         _wald,
-        "That is the simple interval, mean ± 1.96 standard errors, which fails where few images are misread. Take the "
-        "one that the prompt names.",
+        "That is the simple interval, as wide to one side as to the other, or, which covers the same, an interval "
+        "around each published result. Take the one that the prompt names, around your own.",
     ),
     (
         lambda c, n, error, p: not _is_covered(c, n, error, p),

@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from digitlib.checks.core import NotYet, call, close, describe_value, exercise, expect, expect_number
+from digitlib.checks.core import (
+    NotYet,
+    call,
+    close,
+    describe_value,
+    exercise,
+    expect,
+    expect_number,
+    graph_of,
+)
 
 
 @exercise(
@@ -66,6 +75,11 @@ def cross_entropy_by_hand(answer) -> None:
         f"Your loss is right for small logits, but for logits of 1,000 it is {value:.4g} where {right:.4g} is due. Is "
         "something cut off, or added, to keep the logarithm finite?",
     )
+    used = graph_of(answer, torch.randn(4, 3, requires_grad=True), torch.tensor([0, 2, 1, 1]))
+    expect(
+        "NllLoss" not in used and "CrossEntropy" not in used,
+        "The loss is right, but it is torch's. Build it yourself, of logarithms and exponentials.",
+    )
 
 
 def _is_nan(value: object) -> bool:
@@ -109,7 +123,9 @@ def _expect_loss(found: float, logits: Tensor, labels: Tensor) -> None:
         "Your exponentials are divided by their sum over the whole batch; each image needs its own sum.": (
             -(logits - logits.logsumexp(dim=(0, 1)))[rows, labels].mean()
         ),
-        "Softmax has been taken twice: `F.cross_entropy` contains one.": F.cross_entropy(p, labels),
+        "Softmax has been taken twice: `logsumexp` wants the logits, as `F.cross_entropy` does.": F.cross_entropy(
+            p, labels
+        ),
         "Your index pairs every row with every label; asked is one number of each row.": -log_p[
             :, labels
         ].mean(),
@@ -129,6 +145,21 @@ def _expect_loss(found: float, logits: Tensor, labels: Tensor) -> None:
         "The sum of logits has no exponentials: it is e to each of them that is added up.": (
             -logits[rows, labels] + logits.sum(dim=1).abs().log()
         ).mean(),
+        "The largest logit is subtracted inside the sum, and should be from the true digit's logit too.": (
+            (logits.logsumexp(dim=1) - logits.amax(dim=1) - logits[rows, labels]).mean()
+        ),
+        "You pick the digit before the label. The classes count from 0, as Python does.": (
+            -log_p[rows, labels - 1].mean()
+        ),
+        "You pick the digit after the label. The classes count from 0, as Python does.": (
+            -log_p[rows, (labels + 1) % num_classes].mean()
+        ),
+        "All true logits are picked from the first row; each image has a row of its own.": (
+            (logits.logsumexp(dim=1) - logits[0, labels]).mean()
+        ),
+        "You add the other digits' 1 − p, as for yes-or-no questions; only the true digit's probability counts.": (
+            -(one_hot * log_p + (1 - one_hot) * (1 - p).log()).sum(dim=1).mean()
+        ),
         "The logit of the true digit is left out.": logits.logsumexp(dim=1).mean(),
         "This is a squared error. Cross-entropy is minus the logarithm of the true digit's probability.": (
             ((p - one_hot) ** 2).mean()
@@ -150,7 +181,7 @@ def _expect_loss(found: float, logits: Tensor, labels: Tensor) -> None:
     for fixed in (10, 100):
         typical[f"You divide by {fixed}, however many images there are."] = losses.sum() / fixed
     for hint, value in typical.items():
-        expect(not close(found, value), hint)
+        expect(not close(found, value, 1e-5), hint)  # so near that it is no coincidence
     expect(
         found > 0, f"Your loss is {found:.4g}, but minus the logarithm of a probability is never negative."
     )
@@ -175,9 +206,10 @@ def loss_and_confidence(answer) -> None:
     """Take a model, images and labels; return the loss on logits, and the mean of the largest probabilities."""
     for number, num_classes in ((12, 10), (9, 4), (6, 6)):
         model = nn.Sequential(nn.Flatten(), nn.Linear(784, num_classes))
-        images, labels = 2 * torch.randn(number, 1, 28, 28), torch.randint(0, num_classes, (number,))
+        images, labels = 3 * torch.randn(number, 1, 28, 28), torch.randint(0, num_classes, (number,))
         before = copy.deepcopy(model.state_dict())
         logits = model(images).detach()
+        labels[:3] = logits[:3].argmax(dim=1)  # so that the accuracy is no coincidence of 0 or 1 / N
         found = call(answer, model, images, labels)
         expect(
             isinstance(found, tuple | list) and len(found) == 2,
@@ -190,6 +222,18 @@ def loss_and_confidence(answer) -> None:
         loss = expect_number(found[0], what="the loss")
         confidence = expect_number(found[1], what="the confidence")
         _expect_both(loss, confidence, logits, labels)
+        expect(
+            all(parameter.grad is None for parameter in model.parameters()),
+            "Your function calls `backward`; leave that to the training loop, which calls it once.",
+        )
+        expect(
+            model.training,
+            "Your function switches the model to `eval`, in which a training loop would go on.",
+        )
+        expect(
+            isinstance(found[1], Tensor),
+            "The numbers are right, but the confidence is a plain number, where a tensor is asked for.",
+        )
         expect(
             isinstance(found[0], Tensor) and found[0].requires_grad,
             "The numbers are right, but the loss cannot train any more: `backward` must be able to start from it.",
@@ -238,7 +282,7 @@ def _expect_both(loss: float, confidence: float, logits: Tensor, labels: Tensor)
     }
     if not close(loss, right_loss):
         for hint, value in typical_losses.items():
-            expect(not close(loss, value), hint)
+            expect(not close(loss, value, 1e-5), hint)
         raise NotYet(
             f"The loss should be the cross-entropy of the model's logits, here {float(right_loss):.4f}, but "
             f"it is {loss:.4f}."
@@ -269,13 +313,23 @@ def _expect_both(loss: float, confidence: float, logits: Tensor, labels: Tensor)
         "The confidence is computed by a sigmoid; the probabilities come from softmax.": (
             logits.sigmoid().amax(dim=1).mean()
         ),
+        "You take each image's smallest probability; the confidence is the largest.": p.amin(dim=1).mean(),
+        "You average over the images first; take the largest probability of each image before.": (
+            p.mean(dim=0).amax()
+        ),
+        "Your softmax goes over the images' largest logits, so its mean is always one over their number.": (
+            torch.tensor(1 / number)
+        ),
+        "This is e to minus the loss, which looks at the labels; the confidence does not.": (
+            -right_loss
+        ).exp(),
         "This is the accuracy; the confidence does not look at the labels.": (answers == labels)
         .float()
         .mean(),
         "These are the answers, as `argmax` gives them; the confidence is their probability.": answers.float().mean(),
     }
     for hint, value in typical.items():
-        expect(not close(confidence, value), hint)
+        expect(not close(confidence, value, 1e-5), hint)
     expect(
         0 <= confidence <= 1,
         f"The loss is right. The confidence is {confidence:.4g}, but a mean of probabilities lies "
@@ -297,14 +351,17 @@ def best_rate(answer) -> None:
         (4, [0.05, 0.3, 60.0, 0.1], 9),
         (2, [1.6, 0.8, 0.2], 4),
         (1, [0.2, 0.05], 1),
+        (2, [2.6, 0.3, 0.02], 4),  # losses below 0, and one that rises slowly
     ):
         while True:  # until one rate is the best beyond doubt
-            bowl, start = _bowl(size), 1 + torch.rand(size)
+            bowl, start = _bowl(size, shallow=rates[0] == 2.6), 1 + torch.rand(size)
             right = [_descend(bowl, start, rate, num_steps)[-1] for rate in rates]
             first, second = sorted(filter(math.isfinite, right))[:2]
-            if second > 1.02 * first:
+            if second - first > 0.02 * abs(first):
                 break
-        result = call(answer, bowl, start, rates, num_steps)
+        given = list(rates)
+        result = call(answer, bowl, start, given, num_steps, changes=(2,))
+        expect(given == rates, "Your function changes the list of rates that it is given.")
         expect(
             isinstance(result, tuple | list) and len(result) == 2,
             f"Expected two things, the best rate and the list of final losses; got {describe_value(result)}.",
@@ -319,16 +376,23 @@ def best_rate(answer) -> None:
             f"The second thing should hold {len(rates)} losses, one for each rate; got "
             + (f"{_length(losses)}." if _length(losses) else f"{describe_value(losses)}."),
         )
+        for place, loss in enumerate(losses):
+            expect(
+                isinstance(loss, int | float) or (isinstance(loss, Tensor) and loss.numel() == 1),
+                f"Each rate has one final loss, a number; entry {place} of your list is {describe_value(loss)}.",
+            )
         _expect_losses([_number(loss) for loss in losses], right, bowl, start, rates, num_steps)
         _expect_rate(rate, right, rates)
 
 
-def _bowl(size: int) -> Callable[[Tensor], Tensor]:
-    """Return a loss over `size` parameters: a bowl, so steep far out that too large steps explode."""
+def _bowl(size: int, shallow: bool = False) -> Callable[[Tensor], Tensor]:
+    """Return a loss over `size` parameters: a bowl, so steep far out that too large steps explode, or less steep."""
     steepness, lowest = 0.6 + 0.4 * torch.rand(size), torch.randn(size) / 4
 
     def loss_function(parameters: Tensor) -> Tensor:
         distance = parameters - lowest
+        if shallow:
+            return (0.5 * (0.65 + 0.35 * steepness) * distance**2).sum() - 9
         return (0.5 * steepness * distance**2).sum() + 0.02 * (distance**4).sum() + 0.1
 
     return loss_function
@@ -364,6 +428,17 @@ def _goes_on(bowl, start: Tensor, rates: list[float], num_steps: int) -> list[fl
     return losses
 
 
+def _zeros_first(bowl, start: Tensor, rate: float, num_steps: int) -> float:
+    return _descend(bowl, torch.zeros_like(start), rate, num_steps)[-1]
+
+
+def _one_gradient(bowl, start: Tensor, rate: float, num_steps: int) -> float:
+    """Return the loss where every step uses the gradient at the start."""
+    place = start.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(bowl(place), place)
+    return bowl(start - num_steps * rate * gradient).item()
+
+
 def _expect_losses(
     found: list[float], right: list[float], bowl, start: Tensor, rates: list, num_steps: int
 ) -> None:
@@ -392,6 +467,12 @@ def _expect_losses(
             bowl, start, rates, num_steps
         ),
         "The rate does not occur in your step.": each("no rate"),
+        "You begin at zeros; begin at `start`.": [
+            _zeros_first(bowl, start, rate, num_steps) for rate in rates
+        ],
+        "Every step uses the gradient at the start; a gradient holds at one place only.": [
+            _one_gradient(bowl, start, rate, num_steps) for rate in rates
+        ],
         "You use the gradient's sign only; the step is the rate times the gradient itself.": each("sign"),
         "You give each step the same length; it is the rate times the gradient itself.": each("length"),
         "You keep the mean of the losses on the way; asked is the loss after the last step.": [
@@ -405,6 +486,9 @@ def _expect_losses(
         ],
         "You keep the lowest loss on the way; asked is the loss after the last step.": [
             min(path) for path in paths
+        ],
+        "You keep the lowest loss of all steps; asked is the loss after the last one.": [
+            min(path[1:]) for path in paths
         ],
     }
     for count in (10, 20, 40, 50, 80, 100):

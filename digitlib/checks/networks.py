@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from digitlib.checks.core import NotYet, call, close, exercise, expect, expect_tensor
+from digitlib.checks.core import NotYet, call, close, exercise, expect, expect_tensor, graph_of
 
 
 class _Stack(nn.Module):
@@ -35,11 +35,12 @@ def stack(answer) -> None:
         logits = call(model, x)
         expect(isinstance(logits, Tensor), "`forward` should return the logits, as a tensor.")
         found = expect_tensor(logits, (40, sizes[-1]), what="the result of `forward`")
-        _expect_relu_between(model, x, found)
         expect(
             close(call(model, x), found),
-            "Two calls on the same images give different logits: the network asked for has no random part.",
+            "Two calls on the same images give different logits: `forward` should draw nothing at random, and make no "
+            "layers of its own.",
         )
+        _expect_relu_between(model, x, found)
         expect(logits.requires_grad, "No gradient can flow back: leave out `detach`, `no_grad` and `.data`.")
         logits.square().sum().backward()
         still = [p for p in model.parameters() if p.grad is None]
@@ -63,6 +64,10 @@ def _expect_layers(parameters: list[Tensor], sizes: list[int]) -> None:
         f"For the sizes {sizes} the network has {found} parameters, just the weights: each layer needs its biases too.",
     )
     expect(
+        found != 784 * 32 + 32 + 32 * 10 + 10,
+        f"For the sizes {sizes} you make the layers of `[784, 32, 10]`; use the sizes that are given.",
+    )
+    expect(
         found >= expected,
         f"For the sizes {sizes} `parameters()` finds {found} numbers of {expected}: some layers are missing or hidden.",
     )
@@ -83,11 +88,12 @@ def _expect_relu_between(model: nn.Module, x: Tensor, found: Tensor) -> None:
     weights = [p.detach() for p in model.parameters() if p.ndim == 2]
     biases = [p.detach() for p in model.parameters() if p.ndim == 1]
 
-    def run(between, first=None, last=None) -> Tensor:
+    def run(between, first=None, last=None, only=None) -> Tensor:
         value = x if first is None else first(x)
         for number, (weight, bias) in enumerate(zip(weights, biases)):
             value = F.linear(value, weight, bias)
             step = between if number < len(weights) - 1 else last
+            step = step if only is None or number == only else None
             value = value if step is None else step(value)
         return value
 
@@ -109,6 +115,13 @@ def _expect_relu_between(model: nn.Module, x: Tensor, found: Tensor) -> None:
         ),
         "A softmax follows the last layer; the network should return logits.": run(
             F.relu, last=lambda z: z.softmax(dim=1)
+        ),
+        "A `log_softmax` follows the last layer; the network should return logits.": run(
+            F.relu, last=lambda z: z.log_softmax(dim=1)
+        ),
+        "Only the first layer has its ReLU; one belongs between each two layers.": run(F.relu, only=0),
+        "The only ReLU comes just before the last layer; one belongs between each two layers.": run(
+            F.relu, only=len(weights) - 2
         ),
         "Sigmoid stands between the layers; asked is ReLU.": run(torch.sigmoid),
         "Tanh stands between the layers; asked is ReLU.": run(torch.tanh),
@@ -141,6 +154,7 @@ def convolve(answer) -> None:
             square = rows == columns and height == width
             advice = "" if square else " Rows and columns need sizes of their own."
             advice = advice if stride == 1 else " How many whole windows fit?"
+            advice = " Sizes have to be whole numbers." if "TypeError" in str(hint) else advice
             raise NotYet(f"With {case}: {str(hint).split('. It was given')[0][:150]}.{advice}") from None
         _expect_map(found, image, kernel, stride, case)
 
@@ -165,7 +179,7 @@ def _expect_map(found: object, image: Tensor, kernel: Tensor, stride: int, case:
         )
         expect(
             shape not in ((rows - 1, columns - 1), (rows - 1, columns), (rows, columns - 1)),
-            f"For {case} your map has the shape {shape}: a window's last place is left out.",
+            f"For {case} your map has the shape {shape}: one place of the window is left out, the last or the first.",
         )
         expect(
             shape not in ((rows + 1, columns + 1), (rows + 1, columns), (rows, columns + 1)),
@@ -199,8 +213,16 @@ def _expect_map(found: object, image: Tensor, kernel: Tensor, stride: int, case:
             _slide(image, torch.ones_like(kernel), stride) + kernel.sum()
         ),
         "The map is full of zeros: is anything written into it?": torch.zeros_like(right),
+        "The sums are right, but negative ones have become 0. A ReLU comes after the convolution.": right.relu(),
+        "The sums are cut off to whole numbers; the map should hold floats.": right.trunc(),
     }
+    if rows > 1:
+        one_row = torch.zeros_like(right)
+        one_row[0] = right[0]
+        typical["Only the first row of the map is filled: does a `return` end the loops too early?"] = one_row
     if height == width:
+        hint = "`@` multiplies matrices; the window and the kernel are multiplied entry by entry."
+        typical[hint] = _slide(image, kernel.sum(dim=1).expand(height, width), stride)
         typical["The kernel is transposed: its rows belong to the window's rows."] = _slide(
             image, kernel.T, stride
         )
@@ -245,6 +267,11 @@ def softmax_of_rows(answer) -> None:
     _expect_softmax(answer, large, " with rows far from each other")
     wide = torch.tensor([[0.0, 1000.0, 999.0, -1000.0], [-500.0, -501.5, -900.0, 400.0]])
     _expect_softmax(answer, wide[:, torch.randperm(4)], " with logits far from each other")
+    used = graph_of(answer, torch.randn(4, 7, requires_grad=True))
+    expect(
+        "Softmax" not in used,
+        "The probabilities are right, but they are torch's. Build them yourself, of exponentials and sums.",
+    )
 
 
 def _expect_softmax(answer, logits: Tensor, where: str) -> None:
@@ -295,7 +322,7 @@ def _expect_softmax(answer, logits: Tensor, where: str) -> None:
         "The signs are wrong: the largest logit should get the largest probability.": (-logits).softmax(
             dim=1
         ),
-        "You divide by the largest exponential of each row; divide by their sum.": exp
+        "The largest number of each row is 1. Divide what you have by its sum, row by row.": exp
         / exp.amax(dim=1, keepdim=True),
         "You divide by the mean of the exponentials; divide by their sum.": exp
         / exp.mean(dim=1, keepdim=True),
@@ -307,7 +334,34 @@ def _expect_softmax(answer, logits: Tensor, where: str) -> None:
         ),
         "The logits come back unchanged.": logits,
     }
+    powers = (logits.double() - logits.double().amax(dim=1, keepdim=True)).exp()
+    for hint, value in [
+        (
+            "Your numbers are divided by the sums of columns; each row should be divided by its own.",
+            powers / powers.sum(0),
+        ),
+        (
+            "Your numbers are divided by the sum of all; each row should be divided by its own.",
+            powers / powers.sum(),
+        ),
+        (
+            "From each column you subtract its own largest logit, which changes the differences within a row.",
+            _shifted(logits, logits.amax(dim=0)),
+        ),
+        (
+            "The shifted powers are divided by the sum of the unshifted ones.",
+            powers / exp.sum(dim=1, keepdim=True),
+        ),
+        ("The numbers have been rounded to hundredths; leave them as they are.", right.round(decimals=2)),
+    ]:
+        expect(not close(found, value), hint)
     if number == num_classes:
+        shifted = (logits - logits.amax(dim=1)).double().exp()
+        for value in (powers / powers.sum(dim=1), shifted / shifted.sum(dim=1)):
+            expect(
+                not close(found, value),
+                "Row i is divided by what belongs to another row: print the shapes, and keep the axis.",
+            )
         typical[
             "Row i is divided by the sum that belongs to another row: the sums lie along the wrong axis."
         ] = exp / exp.sum(dim=1)

@@ -1,5 +1,8 @@
 """The checks of notebook 3: pixels and numbers, a fair comparison, whose statistics, what keeps a label."""
 
+import itertools
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +49,10 @@ def _expect_pixels(found: Tensor, pixels: Tensor, batch: Tensor, mean: float, st
         return
     kind = str(found.dtype).removeprefix("torch.")
     expect(
+        found.dtype != torch.int8,
+        "The type int8 ends at 127, and pixels go up to 255; uint8 is expected.",
+    )
+    expect(
         found.dtype == torch.uint8 or not torch.allclose(values, right, rtol=0, atol=1.01),
         f"The numbers are right, and their type is {kind}, where uint8 is expected.",
     )
@@ -64,11 +71,8 @@ def _expect_pixels(found: Tensor, pixels: Tensor, batch: Tensor, mean: float, st
         "another way.",
     )
     expect(
-        not (short.max() <= 0 and short.min() == -1),
-        f"{int(-short.sum())} pixels are 1 too large; make of each float the whole number that is nearest.",
-    )
-    expect(
-        not torch.equal(values, 255 * (right / 255).floor()),
+        not torch.equal(values, 255 * (right / 255).floor())
+        and not torch.equal(values, 255 * (right / 255).round()),
         "Your pixels are 0 or 255 alone: whole numbers were made before the multiplication, not after it.",
     )
     low, high = batch.min(), batch.max()
@@ -86,6 +90,7 @@ def _expect_pixels(found: Tensor, pixels: Tensor, batch: Tensor, mean: float, st
             (batch * batch.std() + batch.mean()) * 255,
             "These are statistics of the normalised batch; use the two given.",
         ),
+        (batch * 255, "Neither the deviation nor the mean is undone; only the scale is."),
         (batch * std * 255, "The mean is not added back: the background does not come out as 0."),
         ((batch + mean) * 255, "The deviation is not undone: the pixels were divided by it."),
         ((batch * std - mean) * 255, "The mean is subtracted once more, where it was subtracted before."),
@@ -113,6 +118,10 @@ def _expect_pixels(found: Tensor, pixels: Tensor, batch: Tensor, mean: float, st
         (right.transpose(1, 2), "Rows and columns have changed places."),
     ]:
         expect(not _like_pixels(values, wrong), hint)
+    expect(
+        not set((-short).remainder(256).unique().tolist()) <= {0, 1},  # 256 is 0 in uint8
+        f"{int((short != 0).sum())} pixels are 1 too large; make of each float the whole number that is nearest.",
+    )
     worst = short.abs().argmax()
     raise NotYet(
         f"{int((short != 0).sum())} of {short.numel()} pixels differ; one that was {right.flatten()[worst]:g} came out "
@@ -151,6 +160,10 @@ def fair_curves(answer) -> None:
     torch.rand(1)
     trainings = _trainings(answer, kinds, seed)
     weights = [each["weights"] for each in trainings]
+    expect(
+        not any(each.unique().numel() == 1 and each[0] < 50 for each in weights),
+        "All weights of a network begin with the same number. Leave them random, as the program drew them.",
+    )
     expect(
         len({each["model"] for each in trainings}) == 3,
         "All kinds train one and the same network: the second goes on where the first one ended.",
@@ -251,6 +264,10 @@ def prepared(answer) -> None:
         new[:, :5] = 250
         found = call(answer, train, new)
         expect(
+            not (isinstance(found, tuple | list) and any(isinstance(part, np.ndarray) for part in found)),
+            "You return NumPy arrays. Stay in torch: leave out `.numpy()`.",
+        )
+        expect(
             isinstance(found, tuple | list)
             and len(found) == 2
             and all(isinstance(part, Tensor) for part in found),
@@ -300,7 +317,11 @@ def _expect_prepared(found: list[Tensor], train: Tensor, new: Tensor) -> None:
                 by(new, new, each),
                 "Each new image is scaled by its own brightness; a blank one would divide by zero.",
             ),
-            (new, "The new images are not normalised; they should go through the same steps as the others."),
+            (
+                new,
+                "The new images come out only scaled to 0 to 1: they are not normalised, or by numbers that were taken "
+                "after the training images had been.",
+            ),
             (
                 255 * new,
                 "The new images are not scaled; they should go through the same steps as the others.",
@@ -334,6 +355,15 @@ def _expect_prepared(found: list[Tensor], train: Tensor, new: Tensor) -> None:
             (train - train.mean(dim=0, keepdim=True)) / train.std(),
             "Each pixel has a mean of its own; one pair of numbers should serve all pixels.",
         ),
+        (
+            by(train, train, (0, 1)),
+            "Each pixel has a mean and a deviation of its own; one pair of numbers should serve all pixels.",
+        ),
+        (
+            by(train, train, (0, 1, 2)),
+            "Each column has numbers of its own; one pair should serve all pixels.",
+        ),
+        (by(train, train, (0, 1, 3)), "Each row has numbers of its own; one pair should serve all pixels."),
         (
             (train - TRAIN_MEAN) / TRAIN_STD,
             "These are MNIST's numbers; compute those of the images that you are given.",
@@ -435,19 +465,29 @@ def random_versions(answer) -> None:
                 f"{int(known.sum())} of {len(images)} images are {turn.strip()}: would a person read a 2 or a 6 that "
                 f"is {turn.strip()} as the same digit?",
             )
+        expect(
+            not (rest.amax(dim=(1, 2, 3)) - 1).abs().max() < 1e-5,
+            f"{len(rest)} of {len(images)} images are cut off at 1; no change of the program did that. Leave them as "
+            "they were.",
+        )
         far, _, _ = _explained(rest, given, ink[~right], 5)
         expect(not far.any(), f"{int(far.sum())} images are shifted by more than two pixels.")
         raise NotYet(
             f"{len(rest)} of {len(images)} images are neither shifted by up to two pixels nor made lighter or darker, "
             "but something else. Leave the harmless changes as they were."
         )
+    shifts = set(zip(down.tolist(), across.tolist(), strict=True))
+    expect(
+        len(shifts) > 1 or ink.max() - ink.min() > 1e-3,
+        "All images are changed in one and the same way; each should draw changes of its own.",
+    )
+    expect(
+        len(shifts) > 1 or shifts == {(0, 0)},
+        "All images are shifted alike; each should have a shift of its own.",
+    )
     expect(
         down.abs().max() > 0 and across.abs().max() > 0,
         "The images are no longer shifted both ways. Small shifts keep the digit: leave them in.",
-    )
-    expect(
-        len(set(zip(down.tolist(), across.tolist(), strict=True))) > 1,
-        "All images are shifted alike; each should have a shift of its own.",
     )
     for moved, what in ((down, "up and down"), (across, "left and right")):
         expect(
@@ -462,6 +502,13 @@ def random_versions(answer) -> None:
         0.799 < ink.min() < 0.85 and 1.15 < ink.max() < 1.201,
         f"The brightness goes from {ink.min():.2f} to {ink.max():.2f} times; it went from 0.8 to 1.2.",
     )
+    for (one, first), (other, second) in itertools.combinations(
+        {"up and down": down, "left and right": across, "brightness": ink}.items(), 2
+    ):
+        expect(
+            torch.stack([first.double(), second.double()]).corrcoef()[0, 1].abs() < 0.6,
+            f"The changes {one} and {other} come from the same random number; each had a number of its own.",
+        )
     torch.rand(3)
     expect(
         close(call(answer, images, torch.Generator().manual_seed(seed)), found, 1e-6),

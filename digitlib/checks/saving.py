@@ -44,6 +44,10 @@ def best_weights(answer) -> None:
         course = _Course(scores)
         found = call(answer, course.model, course.step, course.score, len(scores), returns=False)
         expect(
+            found is not None or min(scores) < 0,
+            "Your function returns nothing; it should end by returning the state dict that it has kept.",
+        )
+        expect(
             found is not None,
             f"For the scores {', '.join(map(str, scores))} your function returns nothing: which is the lowest score "
             "that may count as the best so far?",
@@ -65,6 +69,17 @@ def best_weights(answer) -> None:
         expect(
             not missing,
             f"Names are missing in the state dict that you return, for example {(missing or [''])[0]}.",
+        )
+        strange = next((found[name] for name in names if not isinstance(found[name], Tensor)), None)
+        expect(
+            strange is None,
+            f"The values of a state dict are tensors, but yours holds {describe_value(strange)}: no model could load "
+            "it as it is.",
+        )
+        living = course.model.state_dict()
+        expect(
+            all(found[name].dtype == living[name].dtype for name in names),
+            "Your state dict holds numbers of another dtype than the model's; rounded weights are other weights.",
         )
         values = {name: _steps_in(found[name]) for name in names}
         expect(
@@ -88,6 +103,12 @@ def best_weights(answer) -> None:
         kept = steps.pop()
         if kept == best:
             continue
+        shared = any(found[name].data_ptr() == living[name].data_ptr() for name in names)
+        expect(
+            kept != taken or shared,
+            f"The best score came after step {best}. Your tensors are copies, but of the last step: were they copied "
+            "too late, or replaced after a lower score?",
+        )
         expect(
             kept != taken,
             f"The best score came after step {best}, but the weights that you return are those of the last step. "
@@ -133,6 +154,7 @@ class _Course:
             taken >= 1,
             "`score` is asked before the first step; a network untrained is not among the candidates.",
         )
+        expect(taken <= len(self.scores), "Your answer takes more steps than it was asked for.")
         return float(self.scores[taken - 1])
 
 
@@ -169,6 +191,7 @@ def opens_safely(answer) -> None:
     good = {
         "weights": weights,
         "weights and more": {"state_dict": weights, "mean": 0.13, "classes": [3, 5], "note": "x"},
+        "a list": [torch.randn(3), torch.randn(2)],
     }
     bad = {"hostile": {"state_dict": weights, "note": _Surprise()}, "a whole network": nn.Linear(2, 3)}
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +213,12 @@ def opens_safely(answer) -> None:
                 raise
             expect(not _RAN, _IT_RAN)
         _expect_verdicts(verdicts, good, bad)
-        _expect_error(answer, Path(folder) / "missing.pth")
+        whole = path.read_bytes()
+        (Path(folder) / "empty.pth").write_bytes(b"")
+        (Path(folder) / "cut.pth").write_bytes(whole[: len(whole) // 2])
+        _expect_error(answer, Path(folder) / "missing.pth", "a file that does not exist", "FileNotFoundError")
+        _expect_error(answer, Path(folder) / "empty.pth", "an empty file", "EOFError")
+        _expect_error(answer, Path(folder) / "cut.pth", "a file cut off in the middle", "RuntimeError")
 
 
 _IT_RAN = "Code from the file was run while your function looked at it. To load first and look afterwards is too late."
@@ -228,6 +256,10 @@ def _expect_verdicts(verdicts: dict[str, bool], good: dict, bad: dict) -> None:
         verdicts["weights and more"],
         "A dictionary with numbers and text beside the weights is refused by your answer; torch opens it safely.",
     )
+    expect(
+        verdicts["a list"],
+        "A file that holds a list of tensors is refused by your answer; torch opens it safely.",
+    )
     expect(not verdicts["hostile"], "A file that would run code passes as safe.")
     expect(
         not verdicts["a whole network"],
@@ -235,18 +267,18 @@ def _expect_verdicts(verdicts: dict[str, bool], good: dict, bad: dict) -> None:
     )
 
 
-def _expect_error(answer: Callable, path: Path) -> None:
+def _expect_error(answer: Callable, path: Path, kind: str, error: str) -> None:
     try:
         verdict = call(answer, path, returns=False)
     except NotYet as hint:
         expect(
-            "FileNotFoundError" in str(hint),
-            "For a file that does not exist, the error that torch raises should come through as it is.",
+            error in str(hint),
+            f"For {kind}, the error that torch raises should come through as it is.",
         )
         return
     raise NotYet(
-        f"For a file that does not exist your function says `{verdict}`. That is neither safe nor unsafe: catch only "
-        "the error that a refusal raises."
+        f"For {kind} your function says `{verdict}`. That is neither safe nor unsafe: catch only the error that a "
+        "refusal raises."
     )
 
 
@@ -267,6 +299,8 @@ def read_with_file(answer) -> None:
         ):
             options = {"num_channels": random.choice([[4, 6], [3, 7]]), "hidden_size": random.choice([9, 12])}
             options["dropout"] = dropout
+            if dropout == 0.6:
+                options = dict(reversed(options.items()))  # they have names, and so no order
             model, path = CNN(**options), Path(folder) / f"{num_images}.pth"
             with torch.no_grad():
                 model.fc2.weight.mul_(5)  # so that differences show
@@ -277,7 +311,7 @@ def read_with_file(answer) -> None:
         torch.save({**content, "note": _Surprise()}, hostile)
         _RAN.clear()
         try:
-            call(answer, hostile, _raw(2))
+            ignored = call(answer, hostile, _raw(2), returns=False) is None
         except NotYet as hint:
             expect(not _RAN, _IT_RAN)
             expect(
@@ -285,6 +319,10 @@ def read_with_file(answer) -> None:
                 f"A file that would run code was met with this: {hint}",
             )
             return
+        expect(
+            _RAN or not ignored,
+            "For a file that would run code your function returns nothing: torch's own error should come through.",
+        )
         raise NotYet(_IT_RAN if _RAN else "A file that would run code was not refused.")
 
 
@@ -298,6 +336,14 @@ def _expect_logits(
         expect(
             "size mismatch" not in str(hint),
             "The weights do not fit the network that you build: the file says with which options its own was built.",
+        )
+        expect(
+            "unpack" not in str(hint),
+            "The options have names: each is for the argument of that name, whatever their order in the file.",
+        )
+        expect(
+            "CheckpointError" not in str(hint),
+            "The stranger's file is no checkpoint of digitlib's own making; open it with torch.",
         )
         expect(
             "KeyError" not in str(hint),
@@ -315,6 +361,10 @@ def _expect_logits(
     expect(
         not close(logits, expected.softmax(dim=1), 1e-3),
         "You return probabilities; logits were asked for, before any softmax.",
+    )
+    expect(
+        not close(logits, expected.log_softmax(dim=1), 1e-3),
+        "You return logarithms of probabilities; logits were asked for, before any softmax.",
     )
     if not close(first, second):
         expect(
@@ -338,6 +388,28 @@ def _expect_logits(
         (
             raw[:, None].float(),
             "The pixels go in as they are, 0 to 255; the file says how they were prepared in training.",
+        ),
+        (
+            normalise(raw, mean, TRAIN_STD),
+            "The mean is that of the file, but the standard deviation is this course's own.",
+        ),
+        (
+            normalise(raw, TRAIN_MEAN, std),
+            "The standard deviation is that of the file, but the mean is this course's own.",
+        ),
+        (
+            normalise(255 - raw, mean, std),
+            "You invert the images; they are as the network wants them already.",
+        ),
+        ((normalise(raw, mean, std) - mean) / std, "The images are normalised twice."),
+        (normalise(raw, mean, std**2), "You divide by the square of the standard deviation."),
+        (
+            raw[:, None].float() - 255 * mean,
+            "The mean is subtracted from pixels of 0 to 255, and nothing is divided; both numbers are for 0 to 1.",
+        ),
+        (
+            (raw[:, None].float() - 255 * mean) / std,
+            "Mean and pixels go from 0 to 255 in your answer, but the standard deviation is for pixels from 0 to 1.",
         ),
         (normalise(raw, std, mean), "Mean and standard deviation have changed places."),
         (scaled - mean, "The mean is subtracted, but nothing is divided by the standard deviation."),
@@ -369,7 +441,7 @@ def _raw(num_images: int) -> Tensor:
 @exercise(passed="Your picture now lies where MNIST's digits lie, whatever its shape.")
 def centred(answer) -> None:
     """Take one image, uint8 (28, 28); return it moved by whole pixels, its centre of mass nearest to (14, 14)."""
-    images = [_blob() for _ in range(8)]
+    images = [_blob(steep=number < 2) for number in range(8)]
     found = []
     for image in images:
         moved = expect_tensor(call(answer, image), (28, 28), what="the moved image")
@@ -393,6 +465,14 @@ def centred(answer) -> None:
             ),
             hint,
         )
+    for flipped, word in ((lambda m: m.T, "on its side"), (lambda m: m.flip(0), "upside down")):
+        expect(
+            not all(
+                close(flipped(moved), _moved(image, _shift(image)))
+                for moved, image in zip(found, images, strict=True)
+            ),
+            f"Your image lies {word}: rows have to stay rows, in their order.",
+        )
     moved = next(
         m for m, image in zip(found, images, strict=True) if not close(m, _moved(image, _shift(image)))
     )
@@ -410,6 +490,15 @@ def _mass_centre(image: Tensor) -> tuple[float, float]:
 
 def _ink_centre(image: Tensor) -> tuple[float, float]:
     return _mass_centre(image > 0)
+
+
+def _median_centre(image: Tensor) -> tuple[float, float]:
+    return tuple(places.median().item() for places in torch.nonzero(image, as_tuple=True))
+
+
+def _overflowing_centre(image: Tensor) -> tuple[float, float]:
+    places = torch.arange(28, dtype=torch.uint8)
+    return tuple((image * each).sum().item() / image.sum().item() for each in (places[:, None], places))
 
 
 def _box_centre(image: Tensor) -> tuple[float, float]:
@@ -449,15 +538,46 @@ _WRONG_SHIFTS = [
     ),
     (
         lambda image: _shift(image, goal=13.5),
-        "The middle of your image is at 13.5; MNIST's digits have their centre of mass at row 14 and column 14.",
+        "Your result is up to one pixel short of 14, 14: either the shift is always rounded down, or its goal is the "
+        "middle at 13.5.",
     ),
     (
         lambda image: _shift(image, rounded=math.trunc),
         "The shift is cut off to a whole number, so it can be almost one pixel short: round it to the nearest.",
     ),
+    *(
+        (
+            lambda image, goal=goal: _shift(image, goal=goal),
+            f"You bring the centre of mass to {goal}, {goal}; row and column 14 were asked for, counted from 0.",
+        )
+        for goal in (13, 15)
+    ),
     (
-        lambda image: _shift(image, rounded=math.floor),
-        "The shift is always rounded down, so it can be almost one pixel off: round it to the nearest.",
+        lambda image: tuple(2 * steps for steps in _shift(image)),
+        "The image is moved the right way, but twice as far.",
+    ),
+    (
+        lambda image: _shift(image, lambda each: _mass_centre(each.double() ** 2)),
+        "Bright pixels count for too much: twice as bright weighs twice as much, not four times.",
+    ),
+    (
+        lambda image: _shift(image, _median_centre),
+        "You take the median place of the ink; the centre of mass is a mean, weighted by brightness.",
+    ),
+    (
+        lambda image: tuple(-int(places.min()) for places in torch.nonzero(image, as_tuple=True)),
+        "You move the ink into the corner at the upper left.",
+    ),
+    (
+        lambda image: tuple(
+            (28 - int(places.max() - places.min()) - 1) // 2 - int(places.min())
+            for places in torch.nonzero(image, as_tuple=True)
+        ),
+        "You put the box around the ink in the middle; a centre of mass depends on where the ink is heavy.",
+    ),
+    (
+        lambda image: _shift(image, _overflowing_centre),
+        "Products of a pixel and its place are too large for uint8: above 255 they begin again at 0.",
     ),
     (
         lambda image: _shift(image, rounded=math.ceil),
@@ -474,13 +594,13 @@ _WRONG_SHIFTS = [
 ]
 
 
-def _blob() -> Tensor:
-    """Draw one image for which the ways to centre it differ: heavy at one end, and away from the middle."""
+def _blob(*, steep: bool = False) -> Tensor:
+    """Draw one image for which the ways to centre it differ: heavy at one end (very, where steep), off the middle."""
     while True:
         height, width = random.randint(8, 12), random.randint(5, 9)
         down, right = torch.linspace(0, 1, height)[:, None], torch.linspace(0, 1, width)
-        weights = (1 - down) ** 2 * (1 - right) ** 2 * (0.5 + 0.5 * torch.rand(height, width))
-        blob = ((40 + 215 * weights) * (down + right < 1.05)).to(
+        weights = ((1 - down) * (1 - right)) ** (5 if steep else 2) * (0.5 + 0.5 * torch.rand(height, width))
+        blob = (((5 if steep else 40) + 215 * weights) * (down + right < 1.05)).to(
             torch.uint8
         )  # a triangle, heavy in its corner
         blob = blob.flip(dims=[axis for axis in (0, 1) if random.random() < 0.5])
@@ -490,7 +610,12 @@ def _blob() -> Tensor:
         centre = _mass_centre(image)
         # No rounding may hang by a thread, and the move has to go both ways, by different numbers of pixels.
         clear = all(0.1 < (14 - value) % 1 < 0.4 or 0.6 < (14 - value) % 1 < 0.9 for value in centre)
-        shifts = [_shift(image, rule) for rule in (_mass_centre, _ink_centre, _box_centre)]
+        shifts = [_shift(image, rule) for rule in (_mass_centre, _ink_centre, _box_centre, _median_centre)]
         down, right = shifts[0]
-        if clear and min(abs(down), abs(right)) >= 2 and abs(down) != abs(right) and len(set(shifts)) == 3:
+        if (
+            clear
+            and min(abs(down), abs(right)) >= 2
+            and abs(down) != abs(right)
+            and shifts[0] not in shifts[1:]
+        ):
             return image

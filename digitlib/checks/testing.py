@@ -1,6 +1,7 @@
 """The checks of notebook 9: measuring a trained network."""
 
 import math
+import random
 
 import torch
 import torch.nn.functional as F
@@ -127,6 +128,25 @@ def average_loss(answer) -> None:
                 "Only full batches are added, but the images of a short last one are counted.": told(
                     lambda each, n, size: sum(mean * length for mean, length in each if length == size) / n
                 ),
+                "The short last batch is left out, also where it is the only one; its images count too.": told(
+                    lambda each, n, size: (
+                        sum(mean * length for mean, length in each if length == size)
+                        / max(sum(length for _, length in each if length == size), 1)
+                    )
+                ),
+                "Each batch is multiplied by the number of classes; how many images has it?": [
+                    sum(mean for mean, _ in each) * case[0].shape[1] / len(case[1])
+                    for each, case in zip(means, cases, strict=True)
+                ],
+                "The sum over a batch is multiplied by the number of its images once more.": told(
+                    lambda each, n, size: sum(mean * length**2 for mean, length in each) / n
+                ),
+                "This is the last batch alone: each round of the loop forgets what the others have added.": told(
+                    lambda each, n, size: each[-1][0] * each[-1][1] / n
+                ),
+                "This is the first batch alone: does the function return inside the loop?": told(
+                    lambda each, n, size: each[0][0] * each[0][1] / n
+                ),
                 "This is the loss of the last batch alone.": told(lambda each, n, size: each[-1][0]),
                 "This is the loss of the first batch alone: does the function return inside the loop?": told(
                     lambda each, n, size: each[0][0]
@@ -151,12 +171,52 @@ def average_loss(answer) -> None:
 
 
 def _confusions(sizes: tuple[int, ...]) -> list[Tensor]:
-    """Return random confusion matrices in which each usual mistake points to other classes."""
+    """Return random confusion matrices in which each usual mistake points to other classes.
+
+    The weakest class is the last one, the first, the eleventh, and any.
+    """
     while True:
-        matrices = [_confusion(size) for size in sizes]
+        places = (9, 5, 0, 10, random.randrange(1, 9))
+        matrices = [
+            _placed(_confusion(size), place) for size, place in zip(sizes[1:], places[1:], strict=True)
+        ]
+        matrices.insert(0, matrices[-1])  # to save time: it gets another order, and a rival
+        matrices[0] = _with_rival(_placed(matrices[4], 9), 30)
+        matrices[1] = _with_rival(matrices[1], 4000)
         answers = [tuple(int(rule(each).argmin()) for each in matrices) for rule in _RULES.values()]
         if len(set(answers)) == len(answers):
             return matrices
+
+
+def _placed(confusion: Tensor, place: int) -> Tensor:
+    """Number the classes anew, so that the one of the lowest recall gets this place."""
+    order = [number for number in range(len(confusion)) if number != int(_recall(confusion).argmin())]
+    order.insert(place, int(_recall(confusion).argmin()))
+    return confusion[order][:, order]
+
+
+def _with_rival(confusion: Tensor, num_images: int) -> Tensor:
+    """Give one class a recall slightly above the lowest: of few images a lower end below, of many an upper end."""
+    recall = _recall(confusion)
+    lowest = int(recall.argmin())
+    rival, other = [number for number in range(len(confusion)) if number != lowest][:2]
+    num_right = math.ceil(num_images * (recall[lowest].item() + 0.005))
+    confusion = confusion.clone()
+    confusion[rival] = 0
+    confusion[rival, rival], confusion[rival, other] = num_right, num_images - num_right
+    return confusion
+
+
+def _lower_ends(confusion: Tensor) -> Tensor:
+    return torch.tensor([_interval_of(confusion, number)[0] for number in range(len(confusion))])
+
+
+def _upper_ends(confusion: Tensor) -> Tensor:
+    return torch.tensor([_interval_of(confusion, number)[1] for number in range(len(confusion))])
+
+
+def _interval_of(confusion: Tensor, number: int) -> tuple[float, float]:
+    return accuracy_interval(confusion[number, number].item(), confusion[number].sum().item())
 
 
 def _confusion(num_classes: int) -> Tensor:
@@ -166,8 +226,11 @@ def _confusion(num_classes: int) -> Tensor:
         confusion += torch.diag(torch.randint(20, 400, (num_classes,)))
         recall = _recall(confusion)
         right, values = int(recall.argmin()), recall.sort().values
-        others = {int(rule(confusion).argmin()) for rule in _RULES.values() if rule is not _recall}
-        if right not in others and right != 0 and values[1] - values[0] > 0.01:
+        if values[1] - values[0] > 0.01 and all(
+            int(rule(confusion).argmin()) != right
+            for rule in reversed(_RULES.values())
+            if rule is not _recall
+        ):
             return confusion
 
 
@@ -202,6 +265,14 @@ _RULES = {
     "This is the class with the highest recall.": lambda confusion: -_recall(confusion),
     "This is the class with the lowest F1; the exercise asks for the recall alone.": _f1,
     "This is the class with the fewest images.": lambda confusion: confusion.sum(dim=1),
+}
+_RULES_OF_ENDS = {
+    "This is the class whose interval has the lowest lower end; the class with the lowest recall was asked for.": (
+        _lower_ends
+    ),
+    "This is the class whose interval has the lowest upper end; the class with the lowest recall was asked for.": (
+        _upper_ends
+    ),
 }
 
 
@@ -238,11 +309,16 @@ def weakest_class(answer) -> None:
         )
         told = {
             hint: [int(rule(confusion).argmin()) for confusion in matrices]
-            for hint, rule in _RULES.items()
+            for hint, rule in (_RULES | _RULES_OF_ENDS).items()
             if hint
         }
         told["You count the classes from 1; digits begin with 0."] = [each + 1 for each in right]
         recognise(classes, told, 1e-9)
+        expect(
+            all(0 <= one < len(confusion) for confusion, one in zip(matrices, classes, strict=True)),
+            f"Some of your classes are not there: in matrices of 10, 10, 6, 12 and 10 classes you return "
+            f"{', '.join(f'{each:g}' for each in classes)}.",
+        )
         for confusion, one, other in zip(matrices, classes, right, strict=True):
             expect(
                 one == other,
@@ -329,6 +405,13 @@ _SPLITS = (  # images that only the first reads right, only the second, both, ne
     (1, 0, 15, 8),
     (7, 8, 0, 4),
     (14, 22, 30, 0),
+    (58, 40, 60, 9),  # more than an int64 can count
+)
+
+
+_TOO_MANY = (
+    "It is right while few images split the two networks. Where 98 do, numbers run over: those in a tensor have a "
+    "limit, Python's own whole numbers have none."
 )
 
 
@@ -383,9 +466,12 @@ def paired_p_value(answer) -> None:
                 raise NotYet(
                     "Where no image splits the two networks, your function divides by zero."
                 ) from None
+            if a + b > 62 and close(found, [_two_sided(*each[:2]) for each in _SPLITS[:-1]]):
+                raise NotYet(_TOO_MANY) from None
             raise
     expected = [_two_sided(a, b) for a, b, _, _ in _SPLITS]
     if not close(found, expected):
+        expect(not close(found[:-1], expected[:-1]), _TOO_MANY)
 
         def told(rule) -> list[float]:
             return [rule(*split) for split in _SPLITS]
@@ -440,6 +526,27 @@ def paired_p_value(answer) -> None:
                 "This is one minus the p-value: a small one should speak against the fair coin.": told(
                     lambda a, b, *_: 1 - _two_sided(a, b)
                 ),
+                "Here all mistakes of the two are tossed, but images that both misread tell nothing.": told(
+                    lambda a, b, both, neither: min(1.0, 2 * _tail(a + b + 2 * neither, max(a, b) + neither))
+                ),
+                "You toss a coin for every image and count all that the better network reads right, but images that "
+                "both read right, or both wrong, tell nothing.": told(
+                    lambda a, b, both, neither: min(1.0, 2 * _tail(a + b + both + neither, max(a, b) + both))
+                ),
+                "Where both are wrong, each in its own way, you count a win of the second network.": told(
+                    lambda a, b, both, neither: _two_sided(a, b + neither)
+                ),
+                "Where both are wrong, each in its own way, you count a win of the first network.": told(
+                    lambda a, b, both, neither: _two_sided(a + neither, b)
+                ),
+                "The power of two counts all images, but only those that split the two are tossed.": told(
+                    lambda a, b, both, neither: min(1.0, 2 * _tail(a + b, max(a, b)) / 2 ** (both + neither))
+                ),
+                "The most uneven outcome, all wins for one network, is missing: where does your range end?": told(
+                    lambda a, b, *_: min(1.0, 2 * (_tail(a + b, max(a, b)) - 0.5 ** (a + b)))
+                ),
+                "You count the outcome that was seen only half, which is the mid-p variant; the exact test counts it "
+                "in full.": told(lambda a, b, *_: _two_sided(a, b) - math.comb(a + b, a) / 2 ** (a + b)),
                 "Where no image splits the two there is no toss, and so no evidence at all: the p-value is not 0.": [
                     0.0 if a + b == 0 else value for (a, b, *_), value in zip(_SPLITS, expected, strict=True)
                 ],

@@ -107,6 +107,10 @@ def five_vote(x, labels):
     return (labels[nearest].mode(dim=1).values == labels).double().mean().item()
 
 
+def nearest_by(distances, labels):
+    return (labels[distances.argmin(dim=1)] == labels).double().mean().item()
+
+
 def half_and_half(x, labels):
     half = len(x) // 2
     nearest = torch.cdist(x[half:], x[:half]).argmin(dim=1)
@@ -143,6 +147,14 @@ ANSWERS = {
             "without class 0": (lambda labels, n: (counted(labels, n) / len(labels))[1:], "left out"),
             "of 55,000": (lambda labels, n: counted(labels, n) / 55_000, "add up to"),
             "all alike": (lambda labels, n: torch.full((n,), 1 / n), "All shares are the same"),
+            "one class too far": (
+                lambda labels, n: torch.stack([(labels == c + 1).double().mean() for c in range(n)]),
+                "Entry 0 holds the share of class 1",
+            ),
+            "hundredths": (
+                lambda labels, n: (counted(labels, n) / len(labels)).round(decimals=2),
+                "rounded to hundredths",
+            ),
             "softmax": (
                 lambda labels, n: counted(labels, n).double().softmax(dim=0),
                 "Softmax is not needed",
@@ -162,7 +174,7 @@ ANSWERS = {
             ),
             "signed": (
                 lambda images, k: ordered_by(lambda x: (x - x.mean(dim=0)).sum(dim=1), images)[:k],
-                "cancel each other",
+                "sign cancel",
             ),
             "one mean for all": (
                 lambda images, k: ordered_by(lambda x: (x - x.mean()).norm(dim=1), images)[:k],
@@ -208,6 +220,8 @@ ANSWERS = {
                 ),
                 "sort pixels",
             ),
+            "one image": (lambda images, k: ordered_by(to_the_mean, images)[0], "a single image"),
+            "floats": (lambda images, k: ordered_by(to_the_mean, images)[:k].float(), "indexed with floats"),
             "always twenty": (
                 lambda images, k: ordered_by(to_the_mean, images)[:20],
                 "should have the shape",
@@ -226,6 +240,18 @@ ANSWERS = {
             "percent": (lambda x, labels: 100 * place(1)(x, labels), "percentage"),
             "N - 1": (without_the_number_one, "leaves one out"),
             "numbers for labels": (compares_numbers, "images' numbers with labels"),
+            "mean on the diagonal": (
+                lambda x, labels: filled(torch.cdist(x, x).mean().item())(x, labels),
+                "far from all others",
+            ),
+            "infinity by a product": (
+                lambda x, labels: nearest_by(torch.cdist(x, x) + torch.eye(len(x)) * torch.inf, labels),
+                "Zero times infinity",
+            ),
+            "two neighbours": (
+                lambda x, labels: (place(0)(x, labels) + place(1)(x, labels)) / 2,
+                "average over two neighbours",
+            ),
             "five vote": (five_vote, "Several neighbours vote"),
             "none of its label": (without_its_kind, "the same label"),
             "halves": (half_and_half, "nearest *other* image"),

@@ -204,7 +204,7 @@ ANSWERS = {
                 means(error=lambda a, b: torch.cat([a, b]).std() / (len(a) + len(b)) ** 0.5),
                 "pool all scores",
             ),
-            "something else": (means(error=lambda a, b: 2 * a.std()), "that is too large"),
+            "something else": (means(error=lambda a, b: 2 * a.std()), "the standard error is"),
             "the difference alone": (lambda a, b: b.mean() - a.mean(), "two numbers"),
         },
     ),
@@ -258,7 +258,37 @@ ANSWERS = {
             "the nearest": (nearest, "nearest result alone"),
             "all": (lambda c, n, published: list(published), "every name"),
             "errors, not names": (lambda c, n, published: list(published.values()), "keys of `published`"),
-            "a fixed margin": (keeping(lambda a, low, high, own: abs(a - own) < 0.1), "into the list"),
+            "a fixed margin": (keeping(lambda a, low, high, own: abs(a - own) < 0.1), "in the list"),
         },
     ),
 }
+
+
+def most_involved(labels, predictions):
+    wrong = labels != predictions
+    digits = torch.bincount(torch.cat([labels[wrong], predictions[wrong]]), minlength=10).topk(2).indices
+    return tuple(sorted(digits.tolist()))
+
+
+def covered_in_place(num_correct, num_images, published):
+    low, high = accuracy_interval(num_correct, num_images)
+    for name in list(published):
+        if not low <= 1 - published[name] / 100 <= high:
+            del published[name]
+    return list(published)
+
+
+ANSWERS["most_confused"].wrong["each digit alone"] = (most_involved, "on its own")
+ANSWERS["difference_of_means"].wrong["twice the error"] = (
+    lambda a, b: (b.mean() - a.mean(), 2 * (a.var() / len(a) + b.var() / len(b)).sqrt()),
+    "twice the standard error",
+)
+ANSWERS["search_result"].wrong["counted in uint8"] = (
+    choosing(lambda v, f: v.sum(dim=1, dtype=torch.uint8), lambda v, f, w: f[w].double().mean().item()),
+    "of the validation images right; another",
+)
+ANSWERS["covered_results"].wrong["in place"] = (covered_in_place, "changes the dictionary")
+ANSWERS["covered_results"].wrong["None for none"] = (
+    lambda c, n, published: in_percent(c, n, published) or None,
+    "where no name is found",
+)

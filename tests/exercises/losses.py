@@ -60,6 +60,12 @@ def confidence_in_labels(model, images, labels):
     return F.cross_entropy(logits, labels), picked(logits.softmax(dim=1), labels).mean()
 
 
+def trains_already(model, images, labels):
+    loss, confidence = both(F.cross_entropy, largest)(model, images, labels)
+    loss.backward()
+    return loss, confidence
+
+
 def without_gradients(model, images, labels):
     with torch.no_grad():
         return both(F.cross_entropy, largest)(model, images, labels)
@@ -168,7 +174,6 @@ def wrong_order(loss_function, start, rates, num_steps):
 ANSWERS = {
     "cross_entropy_by_hand": Answers(
         right={
-            "torch's": F.cross_entropy,
             "gather": entropy_by_gather,
             "a loop": entropy_by_a_loop,
             "one-hot": entropy_by_one_hot,
@@ -199,6 +204,11 @@ ANSWERS = {
                 lambda z, y: F.cross_entropy(z, y, reduction="sum") / z.numel(),
                 "number of all logits",
             ),
+            "label before": (
+                lambda z, y: (z.logsumexp(dim=1) - z[torch.arange(len(y)), y - 1]).mean(),
+                "before the label",
+            ),
+            "first row": (lambda z, y: (z.logsumexp(dim=1) - z[0, y]).mean(), "from the first row"),
             "over 100": (lambda z, y: F.cross_entropy(z, y, reduction="sum") / 100, "divide by 100"),
             "squares": (
                 lambda z, y: ((z.softmax(dim=1) - F.one_hot(y, z.shape[1])) ** 2).mean(),
@@ -209,6 +219,7 @@ ANSWERS = {
                 lambda z, y: torch.tensor(F.cross_entropy(z, y).item(), requires_grad=True),
                 "its gradient is not",
             ),
+            "torch's": (F.cross_entropy, "it is torch's"),
             "overflow": (lambda z, y: (z.exp().sum(dim=1).log() - picked(z, y)).mean(), "becomes"),
             "epsilon": (with_epsilon, "Is something cut off"),
         },
@@ -217,7 +228,6 @@ ANSWERS = {
         right={
             "nll_loss": both(lambda z, y: F.nll_loss(z.log_softmax(dim=1), y), largest),
             "log_softmax once more": both(lambda z, y: F.cross_entropy(z.log_softmax(dim=1), y), largest),
-            "a number for confidence": both(F.cross_entropy, lambda z: largest(z).item()),
         },
         wrong={
             "retyped otherwise": (both(twice, largest), "still sees a softmax twice"),
@@ -248,6 +258,12 @@ ANSWERS = {
                 both(F.cross_entropy, lambda z: z.softmax(dim=1).max(dim=1).values),
                 "not one an image",
             ),
+            "a number for confidence": (
+                both(F.cross_entropy, lambda z: largest(z).item()),
+                "a plain number, where a tensor",
+            ),
+            "backward too early": (trains_already, "calls `backward`"),
+            "smallest": (both(F.cross_entropy, lambda z: z.softmax(dim=1).amin(dim=1).mean()), "smallest"),
             "no gradients": (without_gradients, "cannot train any more"),
             "a plain number": (
                 both(lambda z, y: F.cross_entropy(z, y).item() + 1, largest),
@@ -278,6 +294,14 @@ ANSWERS = {
             "momentum": (
                 sweep(lambda f, p, r, n: by_optimizer(f, p, r, n, momentum=0.9)),
                 "plain gradient descent",
+            ),
+            "lowest in size": (
+                sweep(walk, lambda rates, losses: lowest(rates, [abs(loss) for loss in losses])),
+                "not that of the rate",
+            ),
+            "lowest on the way": (
+                sweep(lambda f, p, r, n: min(walk(f, p, r, steps) for steps in range(1, n + 1))),
+                "You keep the lowest loss",
             ),
             "nan wins": (sweep(walk, naive_lowest), "No comparison with `nan`"),
             "highest": (sweep(walk, highest), "the highest loss"),

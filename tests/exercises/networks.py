@@ -201,10 +201,22 @@ ANSWERS = {
             "ReLU first": (variant(lambda layers, x: forward(layers, F.relu(x))), "before the first layer"),
             "softmax": (variant(lambda layers, x: forward(layers, x).softmax(dim=1)), "return logits"),
             "sigmoid": (variant(lambda layers, x: forward(layers, x, between=torch.sigmoid)), "Sigmoid"),
+            "one ReLU only": (
+                variant(lambda layers, x: straight(layers[1:], F.relu(layers[0](x)))),
+                "Only the first layer",
+            ),
+            "log_softmax": (
+                variant(lambda layers, x: forward(layers, x).log_softmax(dim=1)),
+                "`log_softmax` follows",
+            ),
+            "fixed sizes": (
+                variant(forward, layers=lambda sizes: dense_layers([784, 32, 10])),
+                "use the sizes",
+            ),
             "tanh": (variant(lambda layers, x: forward(layers, x, between=torch.tanh)), "Tanh"),
             "no bias": (variant(forward, layers=without_bias), "just the weights"),
             "one more layer": (variant(forward, layers=with_one_more), "not asked for"),
-            "dropout": (variant(dropped), "one ReLU between"),
+            "dropout": (variant(dropped), "draw nothing at random"),
             "one layer twice": (
                 variant(lambda layers, x: layers[-1](F.relu(layers[0](x)))),
                 "shapes cannot be multiplied",
@@ -226,7 +238,9 @@ ANSWERS = {
             "window creeps": (loops(step=(0, 0)), "by one pixel only"),
             "stride in rows only": (loops(step=(1, 0)), "for one of them only"),
             "square maps": (loops(size=square_size), "sizes of their own"),
-            "last place left out": (loops(size=size_without_one), "last place is left out"),
+            "last place left out": (loops(size=size_without_one), "one place of the window is left out"),
+            "ReLU": (lambda i, k, s: by_torch(i, k, s).relu(), "negative ones have become 0"),
+            "whole numbers": (lambda i, k, s: by_torch(i, k, s).int(), "to whole numbers"),
             "padded": (padded, "as large as the image"),
             "too many places": (loops(size=size_without_stride), "How many whole windows fit"),
             "all axes": (lambda i, k, s: by_torch(i, k, s)[None, None], "Take the axes"),
@@ -236,11 +250,11 @@ ANSWERS = {
     ),
     "softmax_of_rows": Answers(
         right={
-            "torch's": lambda logits: logits.softmax(dim=1),
             "row by row": by_rows,
             "logsumexp": lambda logits: (logits - logits.logsumexp(dim=1, keepdim=True)).exp(),
         },
         wrong={
+            "torch's": (lambda logits: logits.softmax(dim=1), "they are torch's"),
             "columns": (lambda logits: over(logits, dim=0), "Each column adds up"),
             "everything": (lambda logits: over(logits), "All your numbers together"),
             "no keepdim": (lambda logits: over(logits, dim=1), "another row"),
@@ -252,6 +266,10 @@ ANSWERS = {
             "subtracts the mean": (
                 lambda logits: over(logits, logits.mean(dim=1, keepdim=True), dim=1, keepdim=True),
                 "with logits far from each other: e to such",
+            ),
+            "largest of each column": (
+                lambda logits: over(logits, shift=logits.amax(dim=0), dim=1, keepdim=True),
+                "From each column",
             ),
             "cut off": (lambda logits: logits.clamp(max=80).softmax(dim=1), "cut large logits off"),
             "no sum": (exponentials, "These are the exponentials"),

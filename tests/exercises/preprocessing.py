@@ -146,7 +146,7 @@ def by_the_variance(images, mean, std):
     return (images - mean) / std**2
 
 
-def versions(*, turn=None, shift=True, ink=True, one_shift=False, most=2, own=False):
+def versions(*, turn=None, shift=True, ink=True, one_shift=False, same=False, most=2, own=False):
     """Return an answer without the bug, but for what the arguments change."""
 
     def answer(images, generator):
@@ -156,6 +156,7 @@ def versions(*, turn=None, shift=True, ink=True, one_shift=False, most=2, own=Fa
         for image in images:
             down, right, _, bright = torch.rand(4, generator=generator).tolist()
             down, right = (0.3, 0.9) if one_shift else (down, right)
+            right = down if same else right
             if shift:
                 image = image.roll(
                     (round(2 * most * down - most), round(2 * most * right - most)), dims=(1, 2)
@@ -166,6 +167,11 @@ def versions(*, turn=None, shift=True, ink=True, one_shift=False, most=2, own=Fa
         return torch.stack(found)
 
     return answer
+
+
+def brightest_cut(image, bright):
+    """Return the image so that it is at most 1 once it is made as bright as this number says."""
+    return image.clamp(max=1 / (0.8 + 0.4 * bright))
 
 
 def all_at_once(images, generator):
@@ -200,6 +206,15 @@ ANSWERS = {
             "cut off": (pixels_with(right_pixels, finish=torch.floor), "is cut off"),
             "floats": (lambda batch, mean, std: right_pixels(batch, mean, std)[:, 0].round(), "is float32"),
             "rounded up": (pixels_with(right_pixels, finish=torch.ceil), "1 too large"),
+            "a half added and rounded": (
+                pixels_with(lambda batch, mean, std: 255 * (batch * std + mean) + 0.5),
+                "1 too large; make",
+            ),
+            "only the scale": (pixels_with(lambda batch, mean, std: 255 * batch), "Neither the deviation"),
+            "int8": (
+                lambda batch, mean, std: right_pixels(batch, mean, std)[:, 0].round().to(torch.int8),
+                "int8 ends at 127",
+            ),
             "stretched": (
                 pixels_with(
                     lambda batch, mean, std: 255 * (batch - batch.min()) / (batch.max() - batch.min())
@@ -330,7 +345,7 @@ ANSWERS = {
             ),
             "new not normalised": (
                 lambda train, new: (prepared_as_bytes(train, new)[0], new[:, None] / 255),
-                "The new images are not normalised",
+                "come out only scaled",
             ),
             "swapped": (
                 lambda train, new: tuple(reversed(prepared_as_bytes(train, new))),
@@ -346,6 +361,17 @@ ANSWERS = {
                     for images in (train, new)
                 ),
                 "one pair of numbers should serve all pixels",
+            ),
+            "each pixel by its own": (
+                lambda train, new: tuple(
+                    ((images - train.float().mean(dim=0)) / train.float().std(dim=0))[:, None]
+                    for images in (train, new)
+                ),
+                "a mean and a deviation of its own",
+            ),
+            "NumPy arrays": (
+                lambda train, new: tuple(part.numpy() for part in prepared_as_bytes(train, new)),
+                "NumPy arrays",
             ),
             "double": (
                 lambda train, new: [part.double() for part in prepared_as_bytes(train, new)],
@@ -387,6 +413,11 @@ ANSWERS = {
             "nothing changes": (lambda images, generator: images.clone(), "Nothing changes any more"),
             "no shift": (versions(shift=False), "no longer shifted"),
             "one shift for all": (versions(one_shift=True), "shifted alike"),
+            "one number for both shifts": (versions(same=True), "from the same random number"),
+            "cut off at 1": (
+                versions(turn=lambda image, bright: brightest_cut(image, bright)),
+                "cut off at 1",
+            ),
             "shifted too far": (versions(most=4), "by more than two pixels"),
             "shifted too little": (versions(most=1), "they went from -2 to 2"),
             "no brightness": (versions(ink=False), "no longer varies"),

@@ -263,3 +263,48 @@ ANSWERS = {
         },
     ),
 }
+
+
+def refused_by(*errors):
+    """Return an answer to opens_safely that takes these errors for a refusal."""
+
+    def answer(path):
+        try:
+            torch.load(path, weights_only=True)
+        except (pickle.UnpicklingError, *errors):
+            return False
+        return True
+
+    return answer
+
+
+ANSWERS["best_weights"].wrong.update(
+    {
+        "copied at the end": (
+            keeping(lambda model: model.state_dict(), finish=copy.deepcopy),
+            "copied too late",
+        ),
+        "lists of numbers": (
+            keeping(lambda model: {name: tensor.tolist() for name, tensor in model.state_dict().items()}),
+            "values of a state dict are tensors",
+        ),
+        "nothing comes back": (keeping(cloned, finish=lambda best: None), "should end by returning"),
+    }
+)
+ANSWERS["opens_safely"].wrong.update(
+    {
+        "an empty file is refused": (refused_by(EOFError), "For an empty file"),
+        "a damaged file is refused": (refused_by(RuntimeError), "cut off in the middle"),
+    }
+)
+ANSWERS["centred"].wrong.update(
+    {
+        "the median": (
+            lambda image: image.roll(
+                [14 - int(places.median()) for places in image.nonzero(as_tuple=True)], dims=(0, 1)
+            ),
+            "median place",
+        ),
+        "goal of 13": (rolling(lambda row, column: (round(13 - row), round(13 - column))), "to 13, 13"),
+    }
+)

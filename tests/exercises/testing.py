@@ -161,7 +161,7 @@ WEAKEST_CLASS = Answers(
         "F1": (weakest("f1"), "lowest F1"),
         "fewest images": (weakest("support"), "fewest images"),
         "the recall itself": (weakest(result="recall, low, high"), "not its place"),
-        "another class": (weakest(choose="f1", result="number + 1, low, high"), "your answer is"),
+        "another class": (weakest(choose="f1", result="max(number - 1, 0), low, high"), "your answer is"),
         "counts from 1": (weakest(result="number + 1, low, high"), "from 1"),
         "always the same": (weakest("first digit"), "class 0 every time"),
         "the column's interval": (weakest(interval="accuracy_interval(right, column)"), "of its precision"),
@@ -271,3 +271,22 @@ ANSWERS = {
     "weakest_class": WEAKEST_CLASS,
     "paired_p_value": PAIRED_P_VALUE,
 }
+
+
+def by_an_end(number):
+    """Return an answer to weakest_class that chooses by one end of the intervals."""
+
+    def answer(confusion):
+        ends = [accuracy_interval(row[k].item(), row.sum().item()) for k, row in enumerate(confusion)]
+        weakest = min(range(len(ends)), key=lambda k: ends[k][number])
+        return weakest, *ends[weakest]
+
+    return answer
+
+
+WEAKEST_CLASS.wrong["by the lower end"] = (by_an_end(0), "lowest lower end")
+WEAKEST_CLASS.wrong["by the upper end"] = (by_an_end(1), "lowest upper end")
+PAIRED_P_VALUE.wrong["one too early"] = (
+    paired(p="min(1.0, 2 * (tail - 0.5**n))"),
+    "where does your range end",
+)
