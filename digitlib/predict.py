@@ -1,14 +1,18 @@
 """From a picture of a digit to the digit: the stages between a photo and what the network was trained on.
 
     load_grey        any picture file                      -> grey levels, upright, at most 400 pixels a side
-    even_light       paper and shadow                      -> how much darker than its paper each pixel is
-    find_ink         specks, ruled lines, noise            -> the writing alone, on exactly 0
+    even_light       paper, light and shadow               -> how much darker than its paper each pixel is
+    find_ink         noise, ruled lines, shadows, specks   -> the writing alone, everything else exactly 0
+    split_digits     the writing                           -> each digit on its own, from left to right
     to_mnist_format  writing of any size, anywhere         -> 28x28, as the makers of MNIST did it
-    predict          the four above, then the network      -> a digit and ten probabilities
+    predict          all of these, then the network        -> a digit and ten probabilities
+    predict_number   the same for a row of digits          -> a prediction for each
 
-Each stage is a plain function on arrays, so that a notebook can draw what it does.
+Each stage is a plain function on arrays, so that a notebook can draw what it does. Sizes within a picture are shares
+of its longer side or of the writing's length, never pixels: a photo from further away gives the same answer.
 """
 
+import contextlib
 import os
 import warnings
 from dataclasses import dataclass, field
@@ -26,6 +30,9 @@ from digitlib.evaluation import predict_logits
 # No other decoder sees a stranger's file: Pillow has some that start programs (EPS) or are hardly ever used.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
+MAX_PIXELS_OF = {"WEBP": 24_000_000}  # its decoder holds the whole picture several times over
+LARGE = 0.4  # of the longest piece's length: from there on a piece may be a digit, below it is part of one or a speck
+BLANK = "expected a digit, found a blank picture; write darker, or crop it closer"
 WORKING_SIDE = 400  # pixels: plenty for a result of 28, and it averages a camera's noise away
 
 
@@ -49,35 +56,68 @@ class Prediction:
 
 
 def predict(model: nn.Module, path: str | os.PathLike) -> Prediction:
-    """Read the digit in a picture file.
+    """Read the one digit in a picture file.
 
     Args:
         model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
-        path: a picture of one digit; dark on light or light on dark, any size. Of several digits, those that
-            stand close together are read as one, and the rest is left out.
+        path: a picture of one digit; dark on light or light on dark, any size.
     Raises:
-        ImageError: the file is no readable picture, or nothing is written on it.
+        ImageError: the file is no readable picture, nothing is written on it, or several digits are.
     Taught in notebook 11.
     """
-    image = prepare(path)
-    probabilities = predict_logits(model, normalise(image[None]))[0].double().softmax(0)
-    return Prediction(int(probabilities.argmax()), tuple(probabilities.tolist()), image)
+    return _read(model, [prepare(path)])[0]
+
+
+def predict_number(model: nn.Module, path: str | os.PathLike) -> list[Prediction]:
+    """Read the digits of a row in a picture file, from left to right.
+
+    Args:
+        model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
+        path: a picture of one row of digits, that may differ in height, touch slightly or climb a little.
+    Returns:
+        One Prediction a digit. "".join(str(p.digit) for p in predictions) is the number, zeros in front included.
+    Raises:
+        ImageError: the file is no readable picture, nothing is written on it, or the digits stand in several rows.
+    """
+    with _naming(path):
+        ink = find_ink(load_grey(path))
+        digits = split_digits(ink)
+        _expect_one_row(digits)
+        parts = [part for digit in digits for part in _cut_touching(model, digit)]
+        return _read(model, [torch.from_numpy(to_mnist_format(part)) for part in parts])
+
+
+def _read(model: nn.Module, images: list[Tensor]) -> list[Prediction]:
+    probabilities = predict_logits(model, normalise(torch.stack(images))).double().softmax(1)
+    return [Prediction(int(p.argmax()), tuple(p.tolist()), image) for p, image in zip(probabilities, images)]
 
 
 def prepare(path: str | os.PathLike) -> Tensor:
-    """Turn a picture file into an image like MNIST's own.
+    """Turn a picture file with one digit into an image like MNIST's own.
 
     Returns:
         uint8 (28, 28), 0 = background, 255 = ink.
     Raises:
-        ImageError: the file is no readable picture, or nothing is written on it.
+        ImageError: the file is no readable picture, nothing is written on it, or several digits are.
     Taught in notebook 11.
     """
-    grey = load_grey(path)
+    with _naming(path):
+        digits = split_digits(find_ink(load_grey(path)))
+        if len(digits) > 1:
+            raise ImageError(
+                f"expected one digit, found {len(digits)} digits; crop the picture to one, or read a row of them "
+                "with `digitlib predict --number`"
+            )
+        return torch.from_numpy(to_mnist_format(digits[0]))
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike):
+    """Let an error of a stage, which sees no file, name the file."""
     try:
-        return torch.from_numpy(to_mnist_format(find_ink(grey)))
+        yield
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from None
+        raise error if str(error).startswith(f"{path}: ") else ImageError(f"{path}: {error}") from None
 
 
 def load_grey(path: str | os.PathLike) -> np.ndarray:
@@ -86,9 +126,9 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
     Returns:
         float32 (H, W), 0 = black, 1 = white, H and W at most 400.
     Raises:
-        ImageError: the file is missing, cut short, larger than 64 million pixels, or no picture.
+        ImageError: the file is missing, cut short, larger than 64 million pixels (WebP: 24), or no picture.
     """
-    path = Path(path)
+    path, limit = Path(path), MAX_PIXELS
     try:
         if path.is_dir() or not path.exists():
             found = "a folder" if path.is_dir() else "nothing there"
@@ -99,7 +139,8 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
             warnings.simplefilter("ignore")  # what Pillow warns of is either checked here or harmless
             # By its name Pillow 13 would map an uncompressed TIFF into memory, and lose one that lies on its side.
             with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
+                limit = MAX_PIXELS_OF.get(image.format, MAX_PIXELS)
+                if image.width * image.height > limit:
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
                 return _to_grey(image)
     except ImageError:
@@ -107,7 +148,7 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
     except UnidentifiedImageError:
         expected, found = f"a picture ({', '.join(FORMATS)})", "another kind of file; save it as PNG or JPEG"
     except Image.DecompressionBombError as error:
-        expected, found = f"at most {MAX_PIXELS:,} pixels", f"{error}; crop it to the digit or scale it down"
+        expected, found = f"at most {limit:,} pixels", f"{error}; crop it to the digit or scale it down"
     except Exception as error:  # on damaged data a decoder may fail with anything, even struct.error
         reason = error if str(error) else type(error).__name__
         expected, found = "a whole, readable picture", f"{reason}; save or copy it again"
@@ -137,7 +178,24 @@ def _to_grey(image: Image.Image) -> np.ndarray:
     if image.mode in ("LA", "RGBA"):
         grey, alpha = np.moveaxis(np.asarray(image.convert("LA"), dtype=np.float32) / 255, -1, 0)
         return _lay_on_paper(grey, alpha)
-    return np.asarray(image.convert("L"), dtype=np.float32) / 255
+    return _best_channel(image)
+
+
+def _best_channel(image: Image.Image) -> np.ndarray:
+    """Return the grey levels, or those of the one colour that shows the writing far better: yellow ink is not blue."""
+    grey = np.asarray(image.convert("L"), dtype=np.float32) / 255
+    if image.mode in ("1", "L") or min(grey.shape) < 12:
+        return grey
+    channels = [grey, *np.moveaxis(np.asarray(image.convert("RGB"), dtype=np.float32) / 255, -1, 0)]
+    contrasts = []
+    for channel in channels:
+        coarse = _shrink(channel, 150)
+        contrast = skimage.filters.gaussian(coarse, 0.7) - skimage.filters.gaussian(
+            coarse, max(coarse.shape) / 8
+        )
+        contrasts.append(np.ptp(np.percentile(contrast, (0.5, 99.5))))
+    best = int(np.argmax(contrasts))
+    return channels[best] if contrasts[best] > 1.5 * contrasts[0] else grey
 
 
 def _lay_on_paper(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -151,33 +209,62 @@ def _lay_on_paper(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return grey * alpha + np.median(opaque) * (1 - alpha)
 
 
-def even_light(grey: np.ndarray) -> np.ndarray:
+def even_light(grey: np.ndarray) -> tuple[np.ndarray, bool]:
     """Remove paper, light and shadow: how much darker than the paper under it is each pixel?
-
-    Ink covers the smaller part of a picture. So, next to the mean around them, the few pixels that differ most are
-    ink, and the sign of the third moment (the skewness) says whether they are dark or light.
 
     Args:
         grey: float32 (H, W), 0 to 1, dark writing on light or light on dark.
     Returns:
-        float32 (H, W), 0 = paper, 1 = as dark as can be; for light writing, of the negative.
+        float32 (H, W), 0 = paper, 1 = as dark as can be; for light writing, of the negative. And whether the picture is
+        a photo, with light and noise of its own, rather than a drawing or a scan, whose paper has one level.
     Taught in notebook 11.
     """
-    side = max(grey.shape)
-    contrast = grey - skimage.filters.gaussian(grey, side / 8)
-    if (contrast**3).sum() > 0:
+    grey = grey / max(grey.max(), 0.05)  # a dim photo is no blackboard
+    if _is_light_on_dark(grey):
         grey = 1 - grey
+    side = max(grey.shape)
+    # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes.
+    smooth = skimage.filters.gaussian(grey, side / 400)
+    paper = skimage.morphology.closing(smooth, _disk(0.07 * side))
+    paper = np.maximum(paper, 0.35 * paper.max())  # below that it is ink, not shadow
+    is_photo = not _is_clean(grey, paper)
+    if not is_photo:
+        paper = np.full_like(grey, max(np.median(_border(grey)), np.median(grey)))  # ink may fill the border
+    return (np.clip(paper - grey, 0, None) / np.maximum(paper, 0.3)).astype(np.float32), is_photo
 
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+
+def _is_light_on_dark(grey: np.ndarray) -> bool:
+    """Paper of one level shows at the border. Else, ink covers the smaller part and its strokes are narrow."""
+    coarse = _shrink(grey, 150)
+    side, border = max(coarse.shape), _border(coarse)
+    middle, wide = (coarse.min() + coarse.max()) / 2, _disk(0.15 * side)
     level = np.median(border)
-    if np.mean(np.abs(border - level) < 0.02) > 0.5:
-        paper = np.full_like(grey, level)  # a drawing or a scan, or MNIST itself: nothing to even out
-    else:
-        # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes.
-        smooth = skimage.filters.gaussian(grey, side / 400)
-        paper = skimage.morphology.closing(smooth, _square(round(side * 0.07)))
-        paper = np.maximum(paper, 0.35 * paper.max())  # below that it is ink, not shadow
-    return (np.clip(paper - grey, 0, None) / np.maximum(paper, 0.05)).astype(np.float32)
+    if np.mean(np.abs(border - level) < 0.01) > 0.6:
+        return bool(level < middle)
+    widest_light = skimage.morphology.opening(coarse, wide).max()
+    widest_dark = skimage.morphology.closing(coarse, wide).min()
+    if side > 64 and widest_light > middle > widest_dark:
+        return False  # neither is narrow: paper, and a shadow or the desk
+    # Next to the mean around them, the few pixels that differ most are ink: the skewness has their sign.
+    contrast = coarse - skimage.filters.gaussian(coarse, side / 8)
+    skewness = (contrast**3).sum() / max((np.abs(contrast) ** 3).sum(), 1e-12)
+    if abs(skewness) > 0.5:
+        return bool(skewness > 0)
+    return bool(level <= 0.5 * coarse.max())  # the digit fills the picture
+
+
+def _is_clean(grey: np.ndarray, paper: np.ndarray) -> bool:
+    """Is this a drawing, a scan or MNIST itself: its paper of one grey level, or its border, and not in shadow?"""
+    if max(grey.shape) <= 64 or np.mean(grey > 0.98 * grey.max()) > 0.28:
+        return True  # so small or so even, it is no camera's
+    border, light = _border(grey), _border(paper) / max(paper.max(), 0.05)
+    one_level = np.mean(np.abs(border - np.median(border)) < 0.01) > 0.4
+    in_shadow = np.mean((0.35 < light) & (light < 0.85)) > 0.15
+    return bool(one_level and not in_shadow)
+
+
+def _border(grey: np.ndarray) -> np.ndarray:
+    return np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
 
 
 def find_ink(grey: np.ndarray) -> np.ndarray:
@@ -191,50 +278,225 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
         ImageError: there is no writing.
     Taught in notebook 11.
     """
-    dark = even_light(grey)
+    dark, is_photo = even_light(grey)
     smooth = skimage.filters.gaussian(dark, max(dark.shape) / 400) if max(dark.shape) > 100 else dark
     threshold = skimage.filters.threshold_otsu(smooth)
     if smooth.max() > threshold:
         # Half as dark as the ink: most shadows and ruled lines stay below that.
         threshold = max(threshold, np.percentile(smooth[smooth > threshold], 90) / 2)
-    body = smooth > threshold
-    # Ink stands out from its paper; noise, which any threshold cuts in two, does not.
-    paper = smooth[~body]
-    if not body.any() or np.percentile(smooth[body], 90) - paper.mean() < max(0.08, 5 * paper.std()):
-        raise ImageError("expected a digit, found a blank picture; write darker, or crop it closer")
+    body = _find_writing(smooth, threshold, dark, is_photo)
+    if not body.any():  # small writing among many ruled lines: is anything twice as dark as they are?
+        lines = smooth[smooth > threshold]
+        threshold = max(0.2, 2 * np.median(lines)) if lines.size else threshold
+        body = _find_writing(smooth, threshold, dark, True)
+    if not body.any():
+        raise ImageError(BLANK)
 
-    body = _main_writing(body, dark)
-    margin = skimage.morphology.dilation(body, _square(int(np.ceil(0.15 * _length(body)))))
-    # All but 1% of the paper away from the ink is lighter than this; it is 0 where the paper is clean.
-    floor = min(np.percentile(smooth[~margin], 99), threshold) if not margin.all() else 0.0
+    margin = skimage.morphology.dilation(body, _square(int(np.ceil(0.15 * _longest(body)))))
+    # Nearly all paper away from the ink is lighter than this, ruled lines too; it is 0 where the paper is clean.
+    floor = min(np.percentile(smooth[~margin], 99.9), threshold) if not margin.all() else 0.0
     kept = margin & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold)
-    kept = _main_writing(kept, dark)
+    kept = _drop_specks(kept, dark)
     ink_level = np.percentile(smooth[body], 90)
     return np.where(kept, np.clip((dark - floor) / (ink_level - floor), 0, 1), 0).astype(np.float32)
 
 
-def _main_writing(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Drop specks, and whatever lies further from the largest piece than two fifths of its length."""
+def _find_writing(smooth: np.ndarray, threshold: float, dark: np.ndarray, is_photo: bool) -> np.ndarray:
+    """Return a mask of what is darker than the threshold and may be writing; all False where nothing is."""
+    body = smooth > threshold
+    if not body.any():
+        return body
+    # Ink stands out from its paper; noise, which any threshold cuts in two, does not.
+    paper = smooth[~body]
+    if np.percentile(smooth[body], 90) - paper.mean() < max(0.05, 6.5 * paper.std() if is_photo else 0):
+        return np.zeros_like(body)
+    return _drop_specks(_drop_paper(body, dark, is_photo), dark)
+
+
+def _drop_paper(body: np.ndarray, dark: np.ndarray, is_photo: bool) -> np.ndarray:
+    """Keep the pieces that a pen may have left; the others are ruled lines and, in a photo, shadows and the desk."""
+    height, width = body.shape
+    side = max(height, width)
+    if side <= 64:
+        return body  # too small to tell
+    sigma = 0.007 * side
+    soft = skimage.filters.gaussian(dark, sigma)
+    slope = (
+        np.hypot(*np.gradient(soft)) * sigma
+    )  # at the edge of ink 0.3 to 0.4 of its level, whatever the picture
+    edge = body & ~skimage.morphology.isotropic_erosion(body, 1)
+    kept = np.zeros_like(body)
+    pieces = skimage.measure.label(_drop_light(body, dark, 0.01), connectivity=2)
+    for piece in skimage.measure.regionprops(pieces):
+        mask, place, length = piece.image, piece.slice, max(piece.image.shape)
+        top, left, bottom, right = piece.bbox
+        borders = (top == 0) + (left == 0) + (bottom == height) + (right == width)
+        is_grid = borders > 0 and piece.euler_number < -5  # many holes; a digit has two at most
+        is_line = borders > 1 and not _holds_disk(mask, 0.008 * side)
+        if is_photo:
+            level = np.percentile(soft[place][mask], 75)
+            is_blurred = level < 0.25 and np.median(slope[place][mask & edge[place]]) < 0.2 * level
+            is_desk = borders > 0 and _holds_disk(mask, 0.12 * side)
+            is_corner = length < 0.12 * side and _holds_disk(
+                mask, 0.15 * length
+            )  # a closing leaves those of shadows
+            is_grain = length < 0.04 * side
+        if not (is_grid or is_line or (is_photo and (is_blurred or is_desk or is_corner or is_grain))):
+            kept[place] |= mask
+    return kept
+
+
+def _holds_disk(mask: np.ndarray, radius: float) -> bool:
+    return bool(skimage.morphology.isotropic_erosion(np.pad(mask, 1), radius).any())
+
+
+def _drop_light(mask: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
+    """Drop pieces that weigh less than this share of the heaviest."""
     pieces = skimage.measure.label(mask, connectivity=2)
     mass = np.bincount(pieces.ravel(), weights=weight.ravel() * mask.ravel())
-    mask = (mass >= 0.05 * mass.max())[pieces] & mask
-    reach = max(1, round(0.2 * _length(pieces == mass.argmax())))
-    groups = skimage.measure.label(skimage.morphology.dilation(mask, _square(reach)), connectivity=2) * mask
-    return groups == np.bincount(groups.ravel(), weights=weight.ravel() * mask.ravel()).argmax()
+    return (mass >= share * mass.max())[pieces] & mask
+
+
+def _drop_specks(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Drop pieces with less than a twentieth of the heaviest one's ink, and small ones far from all large ones."""
+    pieces = skimage.measure.label(_drop_light(mask, weight, 0.05), connectivity=2)
+    lengths = np.array([0, *(max(piece.image.shape) for piece in skimage.measure.regionprops(pieces))])
+    is_large = lengths >= LARGE * lengths.max()
+    is_large[0] = False
+    near = skimage.morphology.isotropic_dilation(is_large[pieces], 0.3 * lengths.max() + 1)
+    return np.isin(pieces, pieces[near]) & (pieces > 0)
+
+
+def _longest(mask: np.ndarray) -> int:
+    """Return the length of the longest piece: the longer side of its box."""
+    return max(
+        max(piece.image.shape)
+        for piece in skimage.measure.regionprops(skimage.measure.label(mask, connectivity=2))
+    )
+
+
+def _disk(radius: float) -> tuple:
+    return skimage.morphology.disk(max(1, round(radius)), decomposition="sequence")
+
+
+def _shrink(grey: np.ndarray, side: int) -> np.ndarray:
+    picture = Image.fromarray(grey)
+    picture.thumbnail((side, side), Image.Resampling.BOX)
+    return np.asarray(picture)
 
 
 def _square(reach: int) -> tuple:
     return skimage.morphology.footprint_rectangle((2 * reach + 1, 2 * reach + 1), decomposition="separable")
 
 
+def split_digits(ink: np.ndarray) -> list[np.ndarray]:
+    """Tell digits apart by the paper between them; strokes of one digit that do not quite meet stay together.
+
+    Args:
+        ink: float32 (H, W), 0 = background, 1 = ink.
+    Returns:
+        One array like ink for each digit, from left to right, with that digit alone.
+    Taught in notebook 11.
+    """
+    pieces = skimage.measure.label(ink > 0, connectivity=2)
+    strokes = skimage.measure.regionprops(pieces)
+    longest = max(max(stroke.image.shape) for stroke in strokes)
+    digits = []
+    for stroke in strokes:
+        if max(stroke.image.shape) >= LARGE * longest:
+            same = [
+                digit for digit in digits if any(_belong_together(pieces, stroke, s, longest) for s in digit)
+            ]
+            digits = [digit for digit in digits if digit not in same] + [sum(same, [stroke])]
+    # A small piece, such as a bar or a dot, goes to the digit that it lies nearest to.
+    numbers = np.zeros_like(pieces)
+    for number, digit in enumerate(digits, start=1):
+        numbers[np.isin(pieces, [stroke.label for stroke in digit])] = number
+    nearest = skimage.segmentation.expand_labels(numbers, sum(ink.shape))
+    for stroke in strokes:
+        on_it = pieces == stroke.label
+        numbers[on_it] = np.bincount(nearest[on_it]).argmax()
+    alone = [np.where(numbers == number, ink, 0) for number in range(1, len(digits) + 1)]
+    return sorted(alone, key=lambda digit: np.nonzero(digit)[1].mean())
+
+
+def _belong_together(pieces: np.ndarray, one, other, longest: int) -> bool:
+    """Are two large pieces (of regionprops) strokes of one digit, rather than two digits?"""
+    (top, left, bottom, right), (other_top, other_left, other_bottom, other_right) = one.bbox, other.bbox
+    height = max(bottom, other_bottom) - min(top, other_top)  # of the two together
+    width = max(right, other_right) - min(left, other_left)
+    narrower = min(right - left, other_right - other_left)
+    lower = min(bottom - top, other_bottom - other_top)
+    flat = min((bottom - top) / (right - left), (other_bottom - other_top) / (other_right - other_left)) < 0.5
+    if flat or min(right, other_right) - max(left, other_left) > 0.5 * narrower:
+        gap = 0.2  # one is a bar, as a 5 may have, or they stand one above the other
+    elif width > 1.1 * height:
+        return False
+    else:  # side by side, as the two strokes of an open 4; where both are as high, they are more likely two digits
+        gap = 0.2 if lower < 0.75 * height else 0.07
+    around = skimage.morphology.isotropic_dilation(pieces == one.label, gap * longest + 1)
+    return bool((around & (pieces == other.label)).any())
+
+
+def _expect_one_row(digits: list[np.ndarray]) -> None:
+    boxes = [_box(digit > 0)[0] for digit in digits]
+    for one, other in zip(boxes, boxes[1:]):
+        if min(one.stop, other.stop) <= max(one.start, other.start):
+            raise ImageError(
+                f"expected one row of digits, found {len(digits)} digits above one another; crop the picture to one row"
+            )
+
+
+def _cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
+    """Cut digits that touch where the least ink is crossed, if the network reads the parts better than the whole.
+
+    Source: the idea of over-segmentation in LeCun et al. 1998, section V.
+    """
+    rows, columns = _box(digit > 0)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    if width < 0.75 * height:
+        return [digit]
+    best, best_score = [digit], _plausibility(model, [digit])
+    for num_parts in range(2, min(5, round(2.5 * width / height)) + 1):
+        parts, rest = [], digit
+        for number in range(1, num_parts):
+            part, rest = _cut(rest, columns.start + width * number / num_parts, 0.25 * width / num_parts)
+            parts.append(part)
+        parts.append(rest)
+        if not all((part > 0).any() for part in parts):
+            continue
+        score = _plausibility(model, parts) - 0.25  # halves of a digit may look like digits
+        if score > best_score:
+            best, best_score = parts, score
+    return best
+
+
+def _cut(ink: np.ndarray, column: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is left and what is right of the path from top to bottom, near a column, that crosses least ink."""
+    start, stop = max(1, round(column - reach)), min(ink.shape[1] - 1, round(column + reach) + 1)
+    cost = np.pad(
+        ink[:, start:stop] + 0.005, ((1, 1), (0, 0)), constant_values=1e-6
+    )  # free to begin anywhere
+    path, _ = skimage.graph.route_through_array(cost, (0, 0), (cost.shape[0] - 1, cost.shape[1] - 1))
+    rightmost = {}
+    for row, place in path:
+        rightmost[row - 1] = max(rightmost.get(row - 1, 0), start + place)
+    is_left = np.arange(ink.shape[1]) <= np.array([rightmost[row] for row in range(len(ink))])[:, None]
+    return np.where(is_left, ink, 0), np.where(is_left, 0, ink)
+
+
+def _plausibility(model: nn.Module, digits: list[np.ndarray]) -> float:
+    """Return the mean logarithm of the probabilities that the network gives its answers, less for wide digits."""
+    images = [torch.from_numpy(to_mnist_format(digit)) for digit in digits]
+    sure = np.mean([np.log(max(prediction.probabilities)) for prediction in _read(model, images)])
+    boxes = [digit[_box(digit > 0)].shape for digit in digits]
+    return float(sure - np.mean([max(0.0, width / height - 0.9) for height, width in boxes]))
+
+
 def _box(mask: np.ndarray) -> tuple[slice, slice]:
     """The smallest rows and columns that hold all of the mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-
-
-def _length(mask: np.ndarray) -> int:
-    return max(mask[_box(mask)].shape)
 
 
 def to_mnist_format(ink: np.ndarray) -> np.ndarray:

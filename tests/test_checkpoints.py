@@ -765,9 +765,7 @@ def test_another_setting_is_trained_anew(few_images, tmp_path):
 def test_a_name_will_do(few_images, tmp_path, monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, "tiny", change(RECIPE, num_epochs=1))
     assert load_or_train("tiny", folder=tmp_path).recipe is recipes.RECIPES["tiny"]
-    with pytest.raises(
-        ValueError, match="expected a recipe among mlp, cnn, .*, tiny, got 'tinny'"
-    ):
+    with pytest.raises(ValueError, match="expected a recipe among mlp, cnn, .*, tiny, got 'tinny'"):
         load_or_train("tinny", folder=tmp_path)
 
 

@@ -336,7 +336,7 @@ def test_an_output_that_cannot_be_written_is_found_before_training(place, run, n
     (tmp_path / "folder").mkdir()
     code, output, errors = run("train", "cnn", "--output", tmp_path / place)
     assert (code, output) == (2, "")
-    assert_one_line(errors, tmp_path / place, "expected a place to write the checkpoint", "--output")
+    assert_one_line(errors, tmp_path / place, "expected to write a checkpoint", "--output")
 
 
 def test_a_training_that_diverges_is_not_kept(run, tiny, tmp_path, monkeypatch):
@@ -529,6 +529,49 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_others(
             assert line == f"digitlib: {result['error']}\n"
     else:
         assert [line.rsplit(": ", 1)[0] for line in output.splitlines()[::2]] == [str(p) for p in good[:3]]
+
+
+@pytest.fixture
+def row(tmp_path):
+    """Three test images side by side, and the digits in them from left to right."""
+    images, labels = data.load_raw("test")
+    picture = Image.new("L", (480, 160), 255)
+    for number, image in enumerate(images[:3]):
+        picture.paste(Image.fromarray(255 - image.numpy()).resize((140, 140)), (160 * number + 10, 10))
+    picture.save(tmp_path / "row.png")
+    return tmp_path / "row.png", labels[:3].tolist()
+
+
+def test_several_digits_need_number(run, trained, row):
+    code, output, errors = run("predict", row[0], "--checkpoint", trained)
+    assert (code, output) == (1, "")
+    assert_one_line(errors, row[0], "expected one digit, found 3 digits", "--number")
+
+
+def test_number_prints_the_number_and_each_probability(run, trained, row, broken_pictures):
+    path, digits = row
+    code, output, errors = run("predict", "--number", path, broken_pictures[0], "--checkpoint", trained)
+    assert code == 1
+    assert_one_line(errors, broken_pictures[0])
+    first, second = output.splitlines()
+    expected = predict.predict_number(checkpoints.load(trained).model, path)
+    assert first == f"{path}: {''.join(str(prediction.digit) for prediction in expected)}"
+    assert second.split() == [
+        word for p in expected for word in (f"{p.digit}:", f"{p.probabilities[p.digit]:.1%}")
+    ]
+    assert sum(p.digit == digit for p, digit in zip(expected, digits, strict=True)) >= 2
+
+
+def test_number_prints_json(run, trained, row):
+    code, output, errors = run("predict", "--number", "--json", row[0], "--checkpoint", trained)
+    assert (code, errors) == (0, "")
+    (result,) = json.loads(output)
+    expected = predict.predict_number(checkpoints.load(trained).model, row[0])
+    assert result.keys() == {"image", "number", "digits"}
+    assert result["number"] == "".join(str(prediction.digit) for prediction in expected)
+    for digit, prediction in zip(result["digits"], expected, strict=True):
+        assert digit["digit"] == prediction.digit
+        assert digit["probabilities"] == pytest.approx(list(prediction.probabilities), abs=1e-6)
 
 
 def test_only_pictures_that_cannot_be_read(run, trained, broken_pictures):

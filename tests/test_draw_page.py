@@ -188,15 +188,15 @@ def three_with(*dots: tuple[float, float, float]) -> np.ndarray:
     return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BOX), dtype=np.float32) / 255
 
 
-@pytest.mark.parametrize(
-    "dot, dropped",
-    [
-        ((20, 20, 20), True),  # a slip of the pen, far away
-        ((195, 60, 12), True),  # near, but a speck
-        ((195, 60, 30), False),  # near and heavy: part of the digit
-        ((30, 250, 60), True),  # heavy but far
-    ],
-)
+DOTS = [  # (x, y, diameter), and whether it is dropped
+    ((20, 20, 20), True),  # a slip of the pen, far away
+    ((195, 60, 12), True),  # near, but a speck
+    ((195, 60, 30), False),  # near and heavy: part of the digit
+    ((30, 250, 50), True),  # heavy but small and far
+]
+
+
+@pytest.mark.parametrize("dot, dropped", DOTS)
 def test_specks_are_dropped(dot, dropped):
     image, clean = three_with(dot), three_with()
     (levels,), (kept,), (alone,) = (
@@ -206,10 +206,20 @@ def test_specks_are_dropped(dot, dropped):
     assert not np.array_equal(alone, kept)
 
 
-def test_the_library_drops_the_same_speck(tmp_path):
-    image = three_with((195, 60, 12))
+@pytest.mark.parametrize("dot, dropped", DOTS)
+def test_the_library_drops_the_same_specks(tmp_path, dot, dropped):
+    image = three_with(dot)
     expected = predict.prepare(save(image, tmp_path)).numpy().astype(int)
     assert np.abs(expected - prepare_all([image])[0]).mean() / 255 <= 0.02
+
+
+def test_what_may_be_a_second_digit_is_kept(tmp_path):
+    """The page squeezes both into the picture, where all can see it; the library says that there are two."""
+    image = three_with((30, 200, 80))
+    (levels,), (kept,) = prepare_all([image]), prepare_all([image], ("specks",))
+    assert np.array_equal(levels, kept)
+    with pytest.raises(predict.ImageError, match="found 2 digits"):
+        predict.prepare(save(image, tmp_path))
 
 
 def placed(small: np.ndarray, top: int, left: int) -> np.ndarray:

@@ -1,8 +1,12 @@
 """A picture of any kind becomes the 28×28 that MNIST would have made of it; what is no picture gets a clear word."""
 
 import io
+import json
+import subprocess
+import sys
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,17 @@ from PIL import Image, ImageFilter
 from torch import nn
 
 from digitlib.data import load_raw
-from digitlib.predict import ImageError, Prediction, find_ink, load_grey, predict, prepare, to_mnist_format
+from digitlib.predict import (
+    ImageError,
+    Prediction,
+    find_ink,
+    load_grey,
+    predict,
+    predict_number,
+    prepare,
+    split_digits,
+    to_mnist_format,
+)
 
 
 @pytest.fixture(scope="module")
@@ -289,3 +303,233 @@ def test_what_cannot_be_read_gets_a_clear_word(drawn, tmp_path, name):
     assert message.startswith(f"{path}: expected")
     assert words in message
     assert "\n" not in message and ";" in message
+
+
+# --- shadows, and paper without a digit
+
+
+def shadow(height, width, *, corner):
+    """Half of the picture, or a corner of it, in the hard shadow of something."""
+    rows, columns = np.mgrid[:height, :width]
+    dark = columns + 0.3 * rows > 0.6 * width
+    if corner:
+        dark &= rows - 0.3 * columns > 0.2 * height
+    return np.where(dark, 0.5, 1.0)
+
+
+def photograph(levels, path, seed=0):
+    """Save grey levels, 0 to 1, with the noise of a camera."""
+    noise = np.random.default_rng(seed).normal(0, 0.012, levels.shape)
+    Image.fromarray(np.rint(255 * (0.9 * levels + noise)).clip(0, 255).astype(np.uint8)).save(
+        path, quality=85
+    )
+    return path
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.4], ids=["ink", "pencil"])
+@pytest.mark.parametrize("corner", [False, True], ids=["half", "corner"])
+def test_a_hard_shadow_is_no_ink(drawn, tmp_path, corner, strength):
+    levels = 1 - strength * (1 - np.asarray(drawn) / 255)
+    photo = photograph(levels * shadow(*levels.shape, corner=corner), tmp_path / "photo.jpg")
+    assert difference(prepare(photo), prepare(save(drawn, tmp_path))) < 14
+
+
+def squared(height, width):
+    levels = np.ones((height, width))
+    levels[::30] = levels[:, ::30] = 0.75
+    return levels
+
+
+@pytest.mark.parametrize("corner", [False, True], ids=["half", "corner"])
+def test_a_shadow_on_blank_paper_is_no_digit(tmp_path, corner):
+    with pytest.raises(ImageError, match="blank"):
+        prepare(photograph(shadow(320, 400, corner=corner), tmp_path / "photo.jpg"))
+
+
+def test_blank_squared_paper_is_no_digit(tmp_path):
+    with pytest.raises(ImageError, match="blank"):
+        prepare(photograph(squared(320, 400), tmp_path / "photo.jpg"))
+
+
+# --- several digits
+
+
+def row_of(*digits, step=180, climb=0):
+    picture = Image.new("L", (60 + step * len(digits), 320), 255)
+    for number, digit in enumerate(digits):
+        ink = Image.fromarray(digit).resize((170, 170), Image.Resampling.BICUBIC)
+        picture.paste(0, (30 + step * number, 90 - climb * number), ink)
+    return picture
+
+
+@pytest.fixture(scope="module")
+def four_digits():
+    """A 4, a 0, a 7 and a 1, uint8 (28, 28)."""
+    images, labels = load_raw("train")
+    return [images[labels == label][0].numpy() for label in (4, 0, 7, 1)]
+
+
+class ByShape(nn.Module):
+    """Stands for a network: knows four digits by heart, and says which one an image resembles most."""
+
+    def __init__(self, digits):
+        super().__init__()
+        known = torch.stack([torch.from_numpy(to_mnist_format(digit / np.float32(255))) for digit in digits])
+        self.known = nn.Parameter(known.flatten(1).float())
+
+    def forward(self, images):
+        images = (images.flatten(1) - images.min()) / (images.max() - images.min()) * 255
+        logits = torch.full((len(images), 10), -100.0)
+        logits[:, [4, 0, 7, 1]] = -torch.cdist(images, self.known) / 100
+        return logits
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_several_digits_are_counted_and_not_read_as_one(four_digits, tmp_path, count):
+    path = save(row_of(*four_digits[:count]), tmp_path)
+    with pytest.raises(ImageError, match=f"expected one digit, found {count} digits; .* --number"):
+        prepare(path)
+
+
+@pytest.mark.parametrize("climb", [0, 20])
+def test_a_row_is_read_from_left_to_right(four_digits, tmp_path, climb):
+    path = save(row_of(*four_digits, climb=climb), tmp_path)
+    predictions = predict_number(ByShape(four_digits), path)
+    assert [prediction.digit for prediction in predictions] == [4, 0, 7, 1]
+    for prediction in predictions:
+        assert sum(prediction.probabilities) == pytest.approx(1)
+        assert prediction.probabilities[prediction.digit] == max(prediction.probabilities)
+
+
+def test_digits_that_touch_are_cut(four_digits, tmp_path):
+    path = save(row_of(four_digits[0], four_digits[1], step=95), tmp_path)
+    assert len(split_digits(find_ink(load_grey(path)))) == 1, "they should touch"
+    assert [prediction.digit for prediction in predict_number(ByShape(four_digits), path)] == [4, 0]
+
+
+def test_one_digit_is_a_number_too(four_digits, tmp_path):
+    path = save(row_of(four_digits[1]), tmp_path)
+    (only,) = predict_number(ByShape(four_digits), path)
+    assert only == predict(ByShape(four_digits), path)
+
+
+def test_rows_above_one_another_are_no_number(four_digits, tmp_path):
+    picture = Image.new("L", (300, 640), 255)
+    for number, digit in enumerate(four_digits[:2]):
+        picture.paste(row_of(digit), (20, 320 * number))
+    with pytest.raises(ImageError, match="expected one row of digits, found 2 digits above one another"):
+        predict_number(ByShape(four_digits), save(picture, tmp_path))
+
+
+def test_strokes_that_do_not_meet_are_one_digit(tmp_path):
+    for name, strokes in {
+        "a 5 with its bar off": [
+            (40, 60, 52, 200),
+            (70, 60, 160, 74),
+            (150, 60, 162, 190),
+            (150, 178, 254, 192),
+            (240, 60, 254, 190),
+        ],
+        "an open 4": [(40, 60, 150, 74), (140, 60, 152, 150), (60, 165, 280, 180)],
+    }.items():
+        levels = np.full((320, 300), 255, np.uint8)
+        for top, left, bottom, right in strokes:
+            levels[top:bottom, left:right] = 0
+        path = save(Image.fromarray(levels), tmp_path)
+        assert prepare(path).shape == (28, 28), name
+
+
+def test_hardly_any_of_mnist_s_digits_counts_as_several():
+    images, _ = load_raw("validation")
+    levels = images[:1000].numpy().astype(np.float32) / 255
+    assert sum(len(split_digits(find_ink(image))) > 1 for image in levels) < 10
+
+
+# --- limits
+
+
+def test_a_large_webp_is_refused_before_it_is_decoded(tmp_path):
+    path = save(Image.new("L", (6000, 4001), 255), tmp_path, "large.webp", lossless=True, quality=0, method=0)
+    with pytest.raises(ImageError, match="at most 24,000,000 pixels, found 6000 x 4001 pixels"):
+        prepare(path)
+
+
+def truncated_jpeg(path, drawn):
+    buffer = io.BytesIO()
+    drawn.save(buffer, "JPEG")
+    path.write_bytes(buffer.getvalue()[:1500])
+
+
+def large(mode):
+    def write(path, drawn):
+        drawn.resize((7906, 6325)).convert(mode).save(path, compress_level=1)
+
+    return write
+
+
+def a_page(path, drawn):
+    picture = Image.new("L", (900, 700), 255)
+    for left, top in [(20, 10), (450, 350), (480, 20)]:
+        picture.paste(drawn, (left, top))
+    picture.save(path)
+
+
+# What a stranger may hand over, and a word of the answer; None where it is read.
+TRIALS = {
+    **{f"{name}.png": trial for name, trial in BAD_PICTURES.items()},
+    "cut short.jpg": (truncated_jpeg, "whole, readable picture"),
+    "several digits.png": (a_page, "expected one digit, found 3 digits"),
+    "fifty million pixels.jpg": (large("RGB"), None),
+    "fifty million pixels.png": (large("RGB"), None),
+    "fifty million pixels, grey.png": (large("L"), None),
+    "fifty million pixels, transparent.png": (large("RGBA"), None),
+}
+
+# The parent loads the libraries; each picture is read in a child, whose time and memory the system counts.
+SCRIPT = """
+import json, os, sys
+from digitlib.predict import ImageError, prepare
+prepare(sys.argv[1])
+for path in sys.argv[2:]:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            prepare(path)
+            word = ""
+        except ImageError as error:
+            word = str(error)
+        except BaseException as error:
+            word = f"a traceback: {error!r}"
+        os.write(writer, word.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        word = pipe.read()
+    _, status, used = os.wait4(child, 0)
+    print(json.dumps([path, status, word, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
+
+
+@pytest.fixture(scope="module")
+def trials(drawn, tmp_path_factory):
+    """Read every picture of TRIALS; return {name: (exit status, message, seconds of the processor, kilobytes)}."""
+    folder = tmp_path_factory.mktemp("trials")
+    for name, (write, _) in TRIALS.items():
+        write(folder / name, drawn)
+    good = save(drawn, tmp_path_factory.mktemp("good"))
+    command = [sys.executable, "-c", SCRIPT, str(good), *(str(folder / name) for name in TRIALS)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    answers = (json.loads(line) for line in run.stdout.splitlines())
+    return {Path(path).name: rest for path, *rest in answers}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and memory in kilobytes")
+@pytest.mark.parametrize("name", TRIALS)
+def test_nothing_takes_two_seconds_or_a_gigabyte(trials, name):
+    status, message, seconds, kilobytes = trials[name]
+    assert status == 0
+    words = TRIALS[name][1]
+    assert message == "" if words is None else words in message and "traceback" not in message
+    assert seconds < 2  # of the processor, not of the clock on the wall: the machine may have others to serve
+    assert kilobytes < 1_000_000

@@ -48,31 +48,48 @@ function prepare(ink, size, leftOut = new Set()) {
 }
 
 /**
- * Keep the main writing: drop specks, lighter than a twentieth of the largest piece, and whatever lies further from the
- * rest than two fifths of that piece's length.
+ * Drop pieces with less than a twentieth of the heaviest one's ink, and small ones far from all large ones. Large is
+ * from two fifths of the longest piece's length on; far is three tenths of it.
  */
 function dropSpecks(ink, size) {
-  const pieces = labelPieces(ink, size, ink);
-  if (pieces.masses.length < 2) return ink;
+  const { labels, masses } = labelPieces(ink, size);
+  const heavy = masses.map((mass, label) => label).filter((label) => masses[label] >= 0.05 * Math.max(...masses));
+  const pieces = heavy.map((label) => {
+    const { width, height } = findBox({ pixels: labels.map((other) => other === label), width: size, height: size });
+    return { label, length: Math.max(width, height) };
+  });
+  const longest = Math.max(...pieces.map((piece) => piece.length));
+  const isLarge = (piece) => piece.length >= 0.4 * longest;
+  const isNear = (piece) =>
+    pieces.some((other) => isLarge(other) && distance(labels, size, piece.label, other.label) <= 0.3 * longest + 1);
+  const kept = new Set(pieces.filter((piece) => isLarge(piece) || isNear(piece)).map((piece) => piece.label));
+  return ink.map((level, i) => (kept.has(labels[i]) ? level : 0));
+}
 
-  const largest = indexOfLargest(pieces.masses);
-  const heavy = ink.map((level, i) => (pieces.masses[pieces.labels[i]] >= 0.05 * pieces.masses[largest] ? level : 0));
-  const box = findBox({ pixels: pieces.labels.map((label) => label === largest), width: size, height: size });
-  const reach = Math.max(1, roundHalfToEven(0.2 * Math.max(box.width, box.height)));
-  // Pieces that touch once each is widened belong together.
-  const widened = transpose(widenRows(transpose(widenRows(heavy, size, reach), size), size, reach), size);
-  const groups = labelPieces(widened, size, heavy);
-  const main = indexOfLargest(groups.masses);
-  return heavy.map((level, i) => (groups.labels[i] === main ? level : 0));
+/** Return how many pixels two pieces are apart at their nearest. */
+function distance(labels, size, one, other) {
+  // The nearest pixels lie on the edges of the two, which are few.
+  const [edge, otherEdge] = [one, other].map((label) => {
+    const isEdge = (i) => [i - 1, i + 1, i - size, i + size].some((neighbour) => labels[neighbour] !== label);
+    return Array.from(labels.keys()).filter((i) => labels[i] === label && isEdge(i));
+  });
+  let nearest = Infinity; // squared
+  for (const i of edge) {
+    for (const j of otherEdge) {
+      const [down, right] = [Math.floor(i / size) - Math.floor(j / size), (i % size) - (j % size)];
+      nearest = Math.min(nearest, down * down + right * right);
+    }
+  }
+  return Math.sqrt(nearest);
 }
 
 /**
  * Number the connected pieces of an image's ink; pixels that touch at a corner are connected.
  *
  * @returns {{labels: Int16Array, masses: number[]}}    labels: for each pixel its piece, from 0 on, or -1 for paper;
- *     masses: for each piece the sum of weight
+ *     masses: for each piece the sum of its levels
  */
-function labelPieces(image, size, weight) {
+function labelPieces(image, size) {
   const labels = new Int16Array(image.length).fill(-1);
   const masses = [];
   for (let start = 0; start < image.length; start++) {
@@ -83,7 +100,7 @@ function labelPieces(image, size, weight) {
     masses.push(0);
     while (found.length > 0) {
       const i = found.pop();
-      masses[label] += weight[i];
+      masses[label] += image[i];
       const [row, column] = [Math.floor(i / size), i % size];
       for (let y = Math.max(0, row - 1); y <= Math.min(size - 1, row + 1); y++) {
         for (let x = Math.max(0, column - 1); x <= Math.min(size - 1, column + 1); x++) {
@@ -97,25 +114,6 @@ function labelPieces(image, size, weight) {
     }
   }
   return { labels, masses };
-}
-
-/** Return a mask of all pixels that have ink at most reach columns to their left or right. */
-function widenRows(image, size, reach) {
-  const mask = new Uint8Array(image.length);
-  image.forEach((level, i) => {
-    const [start, column] = [i - (i % size), i % size];
-    if (level > 0) mask.fill(1, start + Math.max(0, column - reach), start + Math.min(size, column + reach + 1));
-  });
-  return mask;
-}
-
-/** Turn rows into columns. */
-function transpose(image, size) {
-  return image.map((_, i) => image[size * (i % size) + Math.floor(i / size)]);
-}
-
-function indexOfLargest(numbers) {
-  return numbers.indexOf(Math.max(...numbers));
 }
 
 /** Return the smallest box that holds all ink, {left, top, width, height}; null where there is none. */
