@@ -42,7 +42,7 @@ LANGUAGE_INFO = {
     "name": "python",
     "pygments_lexer": "ipython3",
 }  # without the patch version
-NOTEBOOK_METADATA = ("digitlib", "kernelspec", "language_info", "mystnb", "widgets")
+NOTEBOOK_METADATA = ("digitlib", "kernelspec", "language_info", "mystnb")
 MINUTES = re.compile(r"\bAbout \d+ minutes")  # in a lesson's first cell
 CELL_METADATA = ("digitlib", "jupyter", "mystnb", "tags")
 
