@@ -67,7 +67,7 @@ EQUIVALENT: dict[str, list[tuple[str, str]]] = {
     "the last term is zero": [
         (
             "paired_p_value",
-            "tail = sum((math.comb(num_split, k) for k in range(winner, num_split + 2))) / 2 ** num_split",
+            "as_many = sum((math.comb(num_split, heads) for heads in range(winner, num_split + 2)))",
         ),
     ],
     "weights_only=True is the default since torch 2.6": [

@@ -33,13 +33,23 @@ BOOK_SOURCES = ["_config.yml", "_toc.yml", "book", "digitlib", "tools"]
 SHORTEST_LINE = 12  # characters: shorter ones, such as "return loss", say nothing
 # Lines of every training loop: the course itself teaches them, and no exercise is solved by one of them alone.
 COMMON_LINES = {
+    "for _ in range(num_steps):",
+    "for images, labels in batches:",
+    "for rate in rates:",
+    "loss = F.cross_entropy(model(images), labels)",
     "loss.backward()",
+    "losses.append(loss.item())",
     "model.train()",
     "optimizer.step()",
     "optimizer.zero_grad()",
+    "outputs = model(images)",
+    'return "diverged"',  # a word of the exercise
+    "return False",
+    "return losses",
+    "return result",
     "super().__init__()",
-    "with torch.no_grad():",
     "with torch.inference_mode():",
+    "with torch.no_grad():",
 }
 README = """\
 # Reading Handwritten Digits: the notebooks
