@@ -500,7 +500,7 @@ def setting(**settings):
         ({"model": "transformer"}, "expected model to be one of mlp, cnn, rnn, convnet, got 'transformer'"),
         ({"model": ["mlp"]}, "unhashable"),
         ({"model": None}, "expected model to be one of"),
-        ({"optimizer": "lion"}, "expected optimizer to be one of adam, sgd, got 'lion'"),
+        ({"optimizer": "lion"}, "expected optimizer to be one of adam, adamw, sgd, got 'lion'"),
         ({"schedule": 3}, "expected schedule to be one of"),
         ({"num_epochs": -1}, "expected num_epochs to be a whole number of at least 1, got -1"),
         ({"num_epochs": 0}, "expected num_epochs"),

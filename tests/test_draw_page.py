@@ -40,6 +40,7 @@ SIZE, PEN = 280, 16  # the pad's own
 LARGEST_PAGE = 400_000  # bytes, beyond the theme
 
 HELPERS = """
+const largest = (numbers) => numbers.indexOf(Math.max(...numbers));
 const toBase64 = (array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
 const floats = (text) => new Float32Array(decodeBytes(text).buffer);
 function render(strokes, width = given.pen) {
@@ -320,7 +321,7 @@ def shares_read(weights: str, left_out: list[list[str]]) -> list[float]:
         "const weights = decodeWeights(WEIGHTS);"
         "const drawn = given.written.map((strokes) => render(strokes));"
         "return given.leftOut.map((stages) => drawn.map((grey) =>"
-        " indexOfLargest(forward(weights, prepare(grey, given.size, new Set(stages)).input).probabilities)));",
+        " largest(forward(weights, prepare(grey, given.size, new Set(stages)).input).probabilities)));",
         weights,
         written=[strokes for _, strokes in written],
         leftOut=left_out,
@@ -535,7 +536,7 @@ def test_a_sample_on_the_pad_is_read_as_itself(model, weights):
         "return SAMPLES.map((text) => {"
         "  const grey = new Float32Array(280 * 280);"
         "  drawItem(grey, 280, { pixels: decodeBytes(text), side: 28, left: 30, top: 70, scale: 6 });"
-        "  return indexOfLargest(forward(weights, prepare(grey, 280).input).probabilities);"
+        "  return largest(forward(weights, prepare(grey, 280).input).probabilities);"
         "});",
         weights,
     )

@@ -295,10 +295,6 @@ ANSWERS = {
                 sweep(lambda f, p, r, n: by_optimizer(f, p, r, n, momentum=0.9)),
                 "plain gradient descent",
             ),
-            "lowest in size": (
-                sweep(walk, lambda rates, losses: lowest(rates, [abs(loss) for loss in losses])),
-                "not that of the rate",
-            ),
             "lowest on the way": (
                 sweep(lambda f, p, r, n: min(walk(f, p, r, steps) for steps in range(1, n + 1))),
                 "You keep the lowest loss",
