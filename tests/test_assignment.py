@@ -9,8 +9,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from tests.test_exercises import honest_notebook
-from tests.test_notebooks import NAMES, read
+from tests.guards import NAMES, notebook_with_exercises, read
 from tools import assignment
 from tools.exercises import all_exercises, exercises
 from tools.notebooks import NotebookError, as_text, find
@@ -113,7 +112,7 @@ def test_an_instructors_settings_stay(tmp_path):
 
 
 def test_a_notebook_without_exercises_is_refused(tmp_path):
-    notebook = honest_notebook()
+    notebook = notebook_with_exercises()
     notebook.cells = notebook.cells[:3]
     (tmp_path / "bare.ipynb").write_text(as_text(notebook))
     with pytest.raises(NotebookError, match="expected exercises, found none"):

@@ -1,17 +1,16 @@
 """The form of exercises and quizzes: complete, tied to an objective, from easy to hard, without leaning on each other.
 
-As in test_notebooks.py, each guard returns complaints, and TAMPERINGS shows that each of them can fail.
+As in test_notebooks.py, each guard returns complaints, and the tamperings show that each of them can fail.
 """
 
 import ast
 import re
 
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_markdown_cell
 
-from tests.test_notebooks import NAMES, cell_of, read
+from tests.guards import HINTS, NAMES, QUIZ, Tamperings, cell_of, notebook_with_exercises, read
 from tools.exercises import LEVELS, PARTS, TAGS, exercises, imports, part_of
-from tools.notebooks import normalise
 
 FEWEST_EXERCISES, MOST_EXERCISES = 2, 5
 FEWEST_QUIZ_ITEMS, MOST_QUIZ_ITEMS = 2, 3
@@ -247,70 +246,7 @@ def test_there_are_thirty_exercises_with_ids_of_their_own():
 
 # ---- the same guards, on notebooks that were tampered with ------------------------------------------------------
 
-HINTS = "<details><summary>Hint 1</summary>\n\nLook at `sum`.\n\n</details>\n\n"
-HINTS += "<details><summary>Hint 2</summary>\n\nUse its `dim`.\n\n</details>"
-QUIZ = "**Quiz.** How much is it?\n\n" + "\n\n".join(
-    f"<details><summary>{option}</summary>\n\n{verdict} because of what was said in the section above.\n\n</details>"
-    for option, verdict in (("A. One", "No,"), ("B. Two", "Right,"), ("C. Three", "No."))
-)
-
-
-def five_cells(exercise_id: str, kind: str, objective: int, level: str) -> list:
-    prompt = f"### {kind}: a title (5 minutes)\n\n*Objective {objective}, {level}.* Write `{exercise_id}_it`."
-    solution = new_code_cell(
-        f"def {exercise_id}_it(images):\n    return torch.tensor(images).sum(dim=0)",
-        id=f"{exercise_id}-solution",
-    )
-    solution.metadata.update(
-        tags=["solution", "hide-cell"],
-        mystnb={"code_prompt_show": "Show the solution"},
-        jupyter={"source_hidden": True},
-    )
-    check = new_code_cell(f"checks.{exercise_id}({exercise_id}_it)", id=f"{exercise_id}-check")
-    check.metadata.tags = ["check"]
-    check.outputs = [passed_output()]
-    stub = new_code_cell(f"def {exercise_id}_it(images):\n    ...", id=f"{exercise_id}-stub")
-    stub.metadata.tags = ["exercise"]
-    return [
-        new_markdown_cell(prompt, id=f"{exercise_id}-prompt"),
-        stub,
-        solution,
-        check,
-        new_markdown_cell(HINTS, id=f"{exercise_id}-hints"),
-    ]
-
-
-def passed_output():
-    from nbformat.v4 import new_output
-
-    return new_output("execute_result", data={"text/plain": "✔ Passed. Well."}, execution_count=1)
-
-
-def honest_notebook():
-    """Return a notebook that no guard complains of."""
-    cells = [
-        new_markdown_cell("# 1. A title", id="title"),
-        new_markdown_cell("You will be able to\n\n1. sum;\n2. mend.", id="objectives"),
-        new_code_cell("import torch\n\nfrom digitlib import checks", id="imports"),
-        new_code_cell("total = torch.ones(3)", id="lesson"),
-        *five_cells("first", "Exercise", 1, "easy"),
-        new_markdown_cell("Some prose.", id="prose"),
-        *five_cells("second", "Find the bug", 2, "medium"),
-        new_markdown_cell(QUIZ, id="quiz-one"),
-        new_markdown_cell(QUIZ, id="quiz-two"),
-    ]
-    return normalise(new_notebook(cells=cells))
-
-
-TAMPERINGS: list = []
-
-
-def tampering(guard, complaint):
-    def register(change):
-        TAMPERINGS.append(pytest.param(change, guard, complaint, id=change.__name__))
-        return change
-
-    return register
+tampering = Tamperings()
 
 
 @tampering(has_complete_exercises, "no complete exercise")
@@ -450,16 +386,16 @@ def write_a_quiz_in_another_form(notebook):
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.__name__)
-def test_no_guard_complains_of_an_honest_notebook(guard):
-    assert guard(honest_notebook()) == []
+def test_no_guard_complains_of_an_notebook_with_exercises(guard):
+    assert guard(notebook_with_exercises()) == []
 
 
-@pytest.mark.parametrize("change, guard, complaint", TAMPERINGS)
+@pytest.mark.parametrize("change, guard, complaint", tampering)
 def test_tampering_is_found(change, guard, complaint):
-    notebook = honest_notebook()
+    notebook = notebook_with_exercises()
     change(notebook)
     assert complaint in "\n".join(guard(notebook))
 
 
 def test_every_guard_can_fail():
-    assert {param.values[1] for param in TAMPERINGS} == set(GUARDS)
+    assert {param.values[1] for param in tampering} == set(GUARDS)

@@ -1,6 +1,6 @@
 """Guards for what `pytest --nbval` cannot see: a notebook that was cleared, a picture that was lost or swapped, form.
 
-Each guard is a function from a notebook to a list of complaints. TAMPERINGS shows that each of them can fail.
+Each guard is a function from a notebook to a list of complaints. The tamperings show that each of them can fail.
 """
 
 import ast
@@ -10,33 +10,16 @@ import io
 import re
 import statistics
 from collections import Counter
-from pathlib import Path
 
-import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbval.plugin import comment_markers, metadata_tags
 from PIL import Image
 
+from tests.guards import FOLDER, NAMES, ROOT, Tamperings, cell_of, read
 from tools.exercises import part_of
 from tools.notebooks import as_text, minutes, normalise, picture_hashes, pictures, record_seconds
-
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "notebooks"
-NAMES = [
-    "01_imports",
-    "02_load_dataset",
-    "03_preprocessing",
-    "04_explore",
-    "05_build_network",
-    "06_loss_and_optimizer",
-    "07_training",
-    "08_training_loss",
-    "09_testing",
-    "10_improving",
-    "11_saving",
-]
 
 # Cells, by id, whose output nbval may pass over, each with its reason. Every one is a cell that nothing checks.
 IGNORED_OUTPUTS: dict[str, str] = {}
@@ -93,10 +76,6 @@ WORDS = (900, 1600)  # of a lesson: exercises and quiz aside
 CODE_CELLS = (12, 25)  # of a lesson
 LARGEST_PICTURE = 80_000  # bytes
 SHORTEST_ALT_TEXT = 8  # words
-
-
-def read(name: str) -> nbformat.NotebookNode:
-    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
 def code_cells(notebook):
@@ -500,21 +479,7 @@ def honest_notebook():
     return normalise(notebook)
 
 
-def tampering(guard, complaint):
-    """Register a change that one guard has to complain of."""
-
-    def register(change):
-        TAMPERINGS.append(pytest.param(change, guard, complaint, id=change.__name__))
-        return change
-
-    return register
-
-
-TAMPERINGS: list = []
-
-
-def cell_of(notebook, cell_id):
-    return next(cell for cell in notebook.cells if cell.id == cell_id)
+tampering = Tamperings()
 
 
 @tampering(has_normal_form, "make notebooks")
@@ -788,7 +753,7 @@ def test_no_guard_complains_of_an_honest_notebook(guard):
     assert guard(honest_notebook()) == []
 
 
-@pytest.mark.parametrize("change, guard, complaint", TAMPERINGS)
+@pytest.mark.parametrize("change, guard, complaint", tampering)
 def test_tampering_is_found(change, guard, complaint):
     notebook = honest_notebook()
     change(notebook)
@@ -796,7 +761,7 @@ def test_tampering_is_found(change, guard, complaint):
 
 
 def test_every_guard_can_fail():
-    assert {param.values[1] for param in TAMPERINGS} == set(GUARDS)
+    assert {param.values[1] for param in tampering} == set(GUARDS)
 
 
 @pytest.mark.parametrize("name", NAMES)

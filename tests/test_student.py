@@ -8,8 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from digitlib import checks
-from tests.test_exercises import honest_notebook
-from tests.test_notebooks import NAMES, read
+from tests.guards import NAMES, notebook_with_exercises, read
 from tools import student
 from tools.exercises import answer, exercises, part_of
 from tools.notebooks import as_text, normalise
@@ -104,7 +103,7 @@ def test_a_renamed_solution_is_known_by_its_tag_and_an_untagged_one_by_its_id():
 
 
 def test_a_check_says_nothing_of_the_solution_even_where_outputs_are_kept():
-    notebook = honest_notebook()
+    notebook = notebook_with_exercises()
     edition = student.without_solutions(notebook, keep_outputs=True)
     assert any(cell.outputs for cell in notebook.cells if part_of(cell) == "check")
     assert not any(cell.outputs for cell in edition.cells if part_of(cell) == "check")
@@ -114,7 +113,7 @@ def test_a_check_says_nothing_of_the_solution_even_where_outputs_are_kept():
 
 
 def test_a_line_of_a_solution_in_the_lesson_is_found(tmp_path):
-    notebook = honest_notebook()
+    notebook = notebook_with_exercises()
     secrets = student.secret_lines(notebook)
     assert "return torch.tensor(images).sum(dim=0)" in secrets
     assert not any(line.startswith("def ") for line in secrets)  # the stub has that line as well

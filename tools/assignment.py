@@ -17,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from tools.exercises import LEVELS, ROOT, exercises, part_of
-from tools.notebooks import KERNELSPEC, LANGUAGE_INFO, NotebookError, as_text, find
+from tools.notebooks import NotebookError, as_text, find, made_of
 
 COURSE = ROOT / "dist" / "class"
 CONFIG = '''\
@@ -91,8 +91,7 @@ def assignment(notebook: NotebookNode) -> NotebookNode:
             )
             made.metadata.nbgrader = _mark(f"{each.id}-points", grade=True, points=points(each))
         cells.append(made)
-    metadata = NotebookNode(kernelspec=NotebookNode(KERNELSPEC), language_info=NotebookNode(LANGUAGE_INFO))
-    return NotebookNode(nbformat=4, nbformat_minor=5, metadata=metadata, cells=cells)
+    return made_of(cells)
 
 
 def points(exercise) -> int:

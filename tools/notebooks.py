@@ -14,7 +14,6 @@ and the minutes that a student needs go into the first cell.
 
 import argparse
 import base64
-import copy
 import hashlib
 import io
 import math
@@ -192,13 +191,16 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
+def made_of(cells: list[NotebookNode], **metadata) -> NotebookNode:
+    """Return a notebook of copies of these cells, for any Python 3, with this metadata besides."""
+    metadata |= {"kernelspec": KERNELSPEC, "language_info": LANGUAGE_INFO}
+    # Format 4.5 is the first in which cells have ids.
+    return nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells})
+
+
 def normalise(notebook: NotebookNode) -> NotebookNode:
     """Return a copy of a notebook in the normal form that this module describes."""
-    notebook = copy.deepcopy(notebook)
-    notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first format in which cells have ids
-    notebook.metadata = _only(notebook.metadata, NOTEBOOK_METADATA)
-    notebook.metadata.kernelspec = NotebookNode(KERNELSPEC)
-    notebook.metadata.language_info = NotebookNode(LANGUAGE_INFO)
+    notebook = made_of(notebook.cells, **_only(notebook.metadata, NOTEBOOK_METADATA))
     if notebook.cells and notebook.metadata.get("digitlib", {}).get("seconds"):
         title = notebook.cells[0]
         title.source = re.sub(

@@ -22,7 +22,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from tools.exercises import NOTEBOOKS, ROOT, TAGS, part_of
-from tools.notebooks import KERNELSPEC, LANGUAGE_INFO, NotebookError, as_text, execute, find, name_of
+from tools.notebooks import NotebookError, as_text, execute, find, made_of, name_of
 
 EDITION = ROOT / "dist" / "student"
 ARCHIVE = ROOT / "dist" / "digitlib-student.zip"
@@ -129,8 +129,7 @@ def without_solutions(notebook: NotebookNode, *, keep_outputs: bool = False) -> 
         elif "attachments" in cell and part_of(cell) is None:
             kept.attachments = cell.attachments  # pictures of the lesson's own
         cells.append(kept)
-    metadata = NotebookNode(kernelspec=NotebookNode(KERNELSPEC), language_info=NotebookNode(LANGUAGE_INFO))
-    return NotebookNode(nbformat=4, nbformat_minor=5, metadata=metadata, cells=cells)
+    return made_of(cells)
 
 
 def secret_lines(notebook: NotebookNode) -> set[str]:
