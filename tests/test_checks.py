@@ -7,6 +7,9 @@ and at least three wrong answers each get a hint of their own. The rows stand in
 import importlib
 import inspect
 import random
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +145,7 @@ def for_ever(*inputs):
         try:
             while True:
                 pass
-        except BaseException:  # the worst that an answer can do
+        except Exception:  # no help against what ends it
             pass
 
 
@@ -183,6 +186,45 @@ def test_call_names_what_went_wrong(answer, hint, monkeypatch):
 
     result = body(answer)
     assert result.status == core.NOT_YET and hint in result.message
+
+
+STUBBORN = """
+import os
+from digitlib import checks
+from digitlib.checks import core
+
+def answer(*inputs):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+
+core.SECONDS = 0.1
+print(getattr(checks, next(iter(core.CHECKS)))(answer))
+os._exit(0)
+"""
+
+
+def test_an_answer_that_nothing_ends_gets_its_word_too():
+    # In a process of its own: it may go on for as long as that lives.
+    run = subprocess.run([sys.executable, "-c", STUBBORN], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0 and "did not end" in run.stdout and run.stderr == ""
+
+
+def test_who_cannot_be_ended_is_told_to_restart(monkeypatch):
+    monkeypatch.setattr(core, "SECONDS", 0.1)
+    monkeypatch.setattr(core, "_interrupt", lambda thread: None)
+    done = threading.Event()
+
+    @unregistered
+    def body(given):
+        core.call(given, torch.ones(3))
+
+    result = body(lambda tensor: done.wait(60))
+    done.set()
+    assert "did not end" in result.message and "restart the kernel" in result.message
 
 
 def unregistered(body):

@@ -127,9 +127,9 @@ def call(function: Callable, *inputs, changes: tuple[int, ...] = (), returns: bo
     try:
         with contextlib.redirect_stdout(printed):
             result = within_time(lambda: _finished(function(*given, **options)), SECONDS)
-    except _TooSlow:
+    except _TooSlow as slow:
         raise NotYet(
-            f"{name} did not end within {SECONDS:.0f} seconds: is there a loop whose condition never changes?"
+            f"{name} did not end within {SECONDS:.0f} seconds: is there a loop whose condition never changes?{slow}"
         ) from None
     except NotYet:
         raise
@@ -306,6 +306,9 @@ def _finished(result: object, most: int = 10_000) -> object:
     return values
 
 
+STILL_RUNNING = " It is still running and slows all else down: restart the kernel (menu Kernel)."
+
+
 class _TooSlow(BaseException):
     """Raised in the thread of an answer that takes too long; no `except Exception` of its own holds it up."""
 
@@ -328,7 +331,7 @@ def within_time(function: Callable[[], object], seconds: float) -> object:
     thread.join(seconds)
     if thread.is_alive():
         _interrupt(thread)
-        raise _TooSlow
+        raise _TooSlow(STILL_RUNNING if thread.is_alive() else "")
     if "error" in outcome:
         raise outcome["error"]
     return outcome["result"]
