@@ -26,6 +26,7 @@ from digitlib import predict
 from digitlib.checkpoints import load_or_train
 from digitlib.data import load_raw, normalise
 from digitlib.evaluation import predict_logits
+from digitlib.recipes import change, find, train
 from tests.handwriting import STYLES, collection
 from tools import export_page
 
@@ -332,15 +333,20 @@ def shares_read(weights: str, left_out: list[list[str]]) -> list[float]:
 
 def test_drawn_digits_are_read_right_and_the_page_s_table_is_what_is_measured(weights):
     assert sorted(STYLES) == list(range(10)) and {len(paths) for paths in STYLES.values()} == {10}
-    rows = re.findall(r"^\| ([a-z, ]+) \| (\d+)% \|$", PAGE, flags=re.MULTILINE)
-    left_out = [[] if names == "nothing" else names.split(", ") for names, _ in rows]
+    rows = re.findall(r"^\| ([a-z, ]+) \| (\d+) to (\d+)% \|$", PAGE, flags=re.MULTILINE)
+    left_out = [[] if names == "nothing" else names.split(", ") for names, _, _ in rows]
     stages = json.loads(re.search(r"const STAGES = (\[.*?\]);", SCRIPTS["page.js"])[1])
     assert left_out[0] == [] and {name for names in left_out for name in names} == set(stages)
-    shares = shares_read(weights, left_out)
-    assert shares[0] >= 0.97
-    for (names, printed), share in zip(rows, shares, strict=True):
-        # Training differs a little between processors, and what it has not been trained for differs more.
-        assert abs(100 * share - int(printed)) <= (3 if int(printed) > 90 else 15), names
+    for seed in range(int(os.environ.get("DRAWN_SEEDS", "1"))):  # the table was made with 8
+        if seed > 0:
+            weights = export_page.script(train(change(find("cnn"), seed=seed), progress=False)[0])
+        shares = shares_read(weights, left_out)
+        print(seed, [f"{share:.1%}" for share in shares])
+        assert shares[0] >= 0.97
+        for (names, low, high), share in zip(rows, shares, strict=True):
+            # Training differs a little between processors, and what it has not been trained for differs more.
+            reach = 3 if int(low) > 90 else 10
+            assert int(low) - reach <= 100 * share <= int(high) + reach, (seed, names)
 
 
 def test_what_the_page_says_of_the_training_images_is_so():

@@ -18,16 +18,19 @@ RECIPE = "cnn"
 SCRIPT = "_static/draw/weights.js"  # in the built book
 
 
-def script() -> str:
-    """Return the script: `const WEIGHTS`, by name the shape and the float32 of each tensor, and `const SAMPLES`."""
-    from digitlib.checkpoints import (
-        load_or_train,  # torch takes a second or two: not for `import export_page`
-    )
+def script(model=None) -> str:
+    """Return the script: `const WEIGHTS`, by name the shape and the float32 of each tensor, and `const SAMPLES`.
 
-    checkpoint = load_or_train(RECIPE)
+    Args:
+        model: a trained `digitlib.models.CNN`; without one, that of the recipe's checkpoint.
+    """
+    if model is None:
+        from digitlib.checkpoints import load_or_train  # torch takes seconds: not for `import export_page`
+
+        model = load_or_train(RECIPE).model
     weights = {
         name: {"shape": list(tensor.shape), "base64": _base64(tensor.numpy().astype("<f4").tobytes())}
-        for name, tensor in checkpoint.model.state_dict().items()
+        for name, tensor in model.state_dict().items()
     }
     samples = [_base64(image.numpy().tobytes()) for image in sample_images()]
     return (

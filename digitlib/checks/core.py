@@ -349,15 +349,21 @@ def _interrupt(thread: threading.Thread, patience: float = 2.0) -> None:
         sys.setswitchinterval(usual)
 
 
+def fresh_seed() -> int:
+    """Return another number each time, whatever the notebook has seeded, so that each check has new inputs."""
+    return random.SystemRandom().getrandbits(32)
+
+
 @contextlib.contextmanager
 def _own_state():
     """Give the check random numbers of its own and gradients; put everything back afterwards."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(random.SystemRandom().getrandbits(48))
-        np.random.seed()
-        random.seed()  # without it, every call would go on from the notebook's state, which is put back
+        seed = fresh_seed()
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
         try:
             yield
         finally:
