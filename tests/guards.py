@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools.exercises import SOLUTION_LINE
 from tools.notebooks import normalise
 
 ROOT = Path(__file__).parents[1]
@@ -61,12 +62,12 @@ QUIZ = "**Quiz.** How much is it?\n\n" + "\n\n".join(
 def five_cells(exercise_id: str, kind: str, objective: int, level: str) -> list:
     prompt = f"### {kind}: a title (5 minutes)\n\n*Objective {objective}, {level}.* Write `{exercise_id}_it`."
     solution = new_code_cell(
-        f"def {exercise_id}_it(images):\n    return torch.tensor(images).sum(dim=0)",
+        f"{SOLUTION_LINE}\ndef {exercise_id}_it(images):\n    return torch.tensor(images).sum(dim=0)",
         id=f"{exercise_id}-solution",
     )
     solution.metadata.update(
         tags=["solution", "hide-cell"],
-        mystnb={"code_prompt_show": "Show the solution"},
+        mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"},
         jupyter={"source_hidden": True},
     )
     check = new_code_cell(f"checks.{exercise_id}({exercise_id}_it)", id=f"{exercise_id}-check")

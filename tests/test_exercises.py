@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_markdown_cell
 
 from tests.guards import HINTS, NAMES, QUIZ, Tamperings, cell_of, notebook_with_exercises, read
-from tools.exercises import LEVELS, PARTS, TAGS, exercises, imports, part_of
+from tools.exercises import LEVELS, PARTS, SOLUTION_LINE, TAGS, exercises, imports, part_of
 
 FEWEST_EXERCISES, MOST_EXERCISES = 2, 5
 FEWEST_QUIZ_ITEMS, MOST_QUIZ_ITEMS = 2, 3
@@ -147,15 +147,18 @@ def keeps_solutions_out_of_hints(notebook):
 
 
 def hides_its_solutions(notebook):
-    """In the book a solution is collapsed under words that say what it is, and in JupyterLab its source is hidden."""
+    """In the book a solution is collapsed under words that say what it is; in JupyterLab its first line says it."""
+    shown = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
     return [
-        f"{each.id}: its solution cell lacks the tag hide-cell, the prompt 'Show the solution' or a hidden source"
+        f"{each.id}: its solution cell lacks the tag hide-cell, the prompts to show and to hide the solution, "
+        f"a hidden source, or the first line {SOLUTION_LINE!r}"
         for each in exercises(notebook)
         for cell in [cell_of(notebook, f"{each.id}-solution")]
         if not (
             "hide-cell" in cell.metadata.get("tags", [])
-            and cell.metadata.get("mystnb", {}).get("code_prompt_show") == "Show the solution"
+            and cell.metadata.get("mystnb") == shown
             and cell.metadata.get("jupyter", {}).get("source_hidden")
+            and cell.source.startswith(SOLUTION_LINE + "\n")
             and not cell.outputs
         )
     ]
@@ -341,6 +344,17 @@ def give_the_answer_away(notebook):
 @tampering(hides_its_solutions, "hide-cell")
 def show_a_solution(notebook):
     cell_of(notebook, "first-solution").metadata.tags = ["solution"]
+
+
+@tampering(hides_its_solutions, "first line")
+def leave_a_solution_unnamed(notebook):
+    cell = cell_of(notebook, "first-solution")
+    cell.source = cell.source.removeprefix(SOLUTION_LINE + "\n")
+
+
+@tampering(hides_its_solutions, "prompts")
+def leave_a_solution_without_words(notebook):
+    del cell_of(notebook, "first-solution").metadata["mystnb"]
 
 
 @tampering(shows_that_its_solutions_pass, "should say that it passed")

@@ -2,7 +2,7 @@
 
     <id>-prompt     markdown: the task, the objective, the minutes
     <id>-stub       code, tag exercise: runs, and does nothing yet
-    <id>-solution   code, tag solution: collapsed in the book, absent from the student edition
+    <id>-solution   code, tag solution: begins with SOLUTION_LINE; collapsed, absent from the student edition
     <id>-check      code, tag check: one call, checks.<id>(answer)
     <id>-hints      markdown: two or three hints, each collapsed
 
@@ -20,6 +20,9 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 PARTS = ("prompt", "stub", "solution", "check", "hints")
+SOLUTION_LINE = (
+    "# Solution. Running it replaces your answer."  # what JupyterLab shows of a folded solution cell
+)
 TAGS = {"stub": "exercise", "solution": "solution", "check": "check"}
 HEADING = re.compile(
     r"### (?P<kind>Exercise|Find the bug): (?P<title>.+) \((?P<minutes>\d+) minutes?\)\n\n"

@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from digitlib.checks import CHECKS
-from tools.exercises import ROOT, exercises
+from tools.exercises import ROOT, SOLUTION_LINE, exercises
 from tools.notebooks import NotebookError, as_text, find
 
 PROMPT = """\
@@ -29,9 +29,12 @@ STUB = '''\
 def {name}(images):
     """TODO: say what it returns."""
     ...'''
-SOLUTION = """\
+SOLUTION = (
+    f"{SOLUTION_LINE}\n"
+    + """\
 def {name}(images):
     return images  # TODO"""
+)
 HINTS = """\
 <details><summary>Hint 1</summary>
 
@@ -142,7 +145,7 @@ def five_cells(name: str) -> list[NotebookNode]:
     stub = new_code_cell(STUB.format(name=name), id=f"{name}-stub", metadata={"tags": ["exercise"]})
     hidden = {
         "tags": ["solution", "hide-cell"],
-        "mystnb": {"code_prompt_show": "Show the solution"},
+        "mystnb": {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"},
         "jupyter": {"source_hidden": True},
     }
     solution = new_code_cell(SOLUTION.format(name=name), id=f"{name}-solution", metadata=hidden)
