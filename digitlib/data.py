@@ -199,8 +199,9 @@ def batches(
     if generator is None:
         yield from zip(images.split(batch_size), labels.split(batch_size), strict=True)
     else:
-        for indices in torch.randperm(len(images), generator=generator).split(batch_size):
-            yield images[indices], labels[indices]
+        order = torch.randperm(len(images), generator=generator).to(images.device)
+        for indices in order.split(batch_size):
+            yield images.index_select(0, indices), labels.index_select(0, indices)
 
 
 def data_loader(
