@@ -60,12 +60,11 @@ format: $(STAMP) ## mend the style of code and notebooks, where that can be done
 notebooks: $(STAMP) ## re-execute the notebooks in place (one of them: make notebooks NB=07)
 	$(TOOL)notebooks $(NB)
 
-results: $(STAMP) ## train the three systems from scratch and store the results page (two minutes)
-	$(TOOL)notebooks book/results.ipynb
+results: $(STAMP) ## train every recipe with several seeds, and store the results page (half an hour; only what changed)
 	$(TOOL)results
 
-bench: $(STAMP) ## time an epoch of each recipe, with a DataLoader and with batches of tensors
-	$(TOOL)bench
+bench: $(STAMP) ## measure the speed beside the plain way's (half an hour; on an idle machine)
+	$(TOOL)bench $(SECTIONS)
 
 student: $(STAMP) ## make the edition without solutions, run it left blank, and zip it (NB="07 09": run only these)
 	$(TOOL)student $(NB)
@@ -112,6 +111,8 @@ else
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --torch-backend $(TORCH_BACKEND) -r $(VENV)/requirements.lock
 endif
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@# Kernels import torch first, so the policy above has to stand in what starts them: not all come from this file.
+	$(BIN)/python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE >/dev/null
 	@echo "$(CURDIR)" > $(STAMP)
 
 # Built from nothing each time, which takes seconds: a page kept from an earlier build could hide its warning.
