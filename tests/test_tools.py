@@ -1,16 +1,24 @@
-"""The tools that the Makefile calls: execute and normalise notebooks, time an epoch."""
+"""The tools that the Makefile calls: execute and normalise notebooks, measure the speed."""
 
 import base64
 import io
 import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean, median, stdev
 
 import nbformat
 import numpy as np
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from digitlib.data import data_loader, load_part
+from digitlib.data import batches, load_part
+from digitlib.recipes import RECIPES, build_model, build_optimizer, find
 from tools import bench, notebooks
 
 PLOT = "import matplotlib.pyplot as plt\nplt.figure(figsize=(2, 1))\nplt.plot([1, 2])\nplt.show()"
@@ -118,20 +126,6 @@ def test_normalising_changes_nothing_that_a_reader_sees():
     nbformat.validate(json.loads(notebooks.as_text(normal)))
 
 
-def test_an_epoch_is_timed(monkeypatch, capsys):
-    small = "validation"  # in place of the training part, which takes eleven times as long
-    monkeypatch.setattr(bench, "load_part", lambda part: load_part(small))
-    monkeypatch.setattr(
-        bench, "data_loader", lambda part, *args, **options: data_loader(small, *args, **options)
-    )
-    bench.main(["mlp", "--repeat", "1"])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("5,000 images an epoch; the median of 1 epochs")
-    loader, tensors = (line.split() for line in lines[-2:])
-    assert loader[:2] == ["mlp", "DataLoader"] and tensors[:2] == ["mlp", "batches"]
-    assert 0 <= float(tensors[2]) < float(loader[2])  # the lesson of notebook 2
-
-
 def test_the_minutes_of_a_lesson_follow_from_its_length_and_its_run():
     prose = new_markdown_cell("# 1. A title\n\nAbout 1 minutes. " + "word " * 593, id="title")  # 5 to read
     code = new_code_cell("\n".join(["x = 1"] * 24), id="code")  # 2
@@ -162,3 +156,224 @@ def test_a_page_that_promises_no_minutes_keeps_no_seconds():
     notebook = new_notebook(cells=[new_markdown_cell("# Results")])
     notebooks.record_seconds(notebook, 120)
     assert notebook.metadata == {}
+
+
+# ---- the benchmark --------------------------------------------------------------------------------------------
+
+
+def all_numbers(found):
+    """Yield every number in a tree of dictionaries and lists."""
+    if isinstance(found, dict | list):
+        for value in found.values() if isinstance(found, dict) else found:
+            yield from all_numbers(value)
+    elif isinstance(found, int | float):
+        yield found
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    """Let the benchmark have 256 images to train on and 100 to validate with."""
+    few = {"train": 256, "validation": 100}
+    images = {part: tuple(tensor[:count] for tensor in load_part(part)) for part, count in few.items()}
+    monkeypatch.setattr(bench, "FEW", few)
+    monkeypatch.setattr(bench, "parts", lambda quick: images)
+
+
+@pytest.mark.parametrize("section", ["plain", "limit", "growth", "predict"])
+def test_a_section_can_be_looked_at_quickly(section, few_images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "bench.json")
+    assert bench.main([section, "--quick"]) == 0
+    first, *printed, last = capsys.readouterr().out.splitlines()
+    assert first == f"{section}: measuring" and last.startswith(f"{section}: ")
+    found = json.loads("\n".join(printed))
+    assert "torch" in found["machine"]
+    numbers = list(all_numbers(found))
+    assert len(numbers) > 3 and all(0 <= number < math.inf for number in numbers)
+    assert not bench.RESULTS.exists(), "a quick look is stored nowhere"
+
+
+def test_a_section_is_measured_alone_and_the_others_stay(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "bench.json")
+    bench.RESULTS.write_text('{"predict": 1, "limit": {"kept": true}}')
+    monkeypatch.setitem(
+        bench.SECTIONS, "predict", lambda repeat, quick: {"rounds": repeat, "third": 1 / 3, "quick": quick}
+    )
+    assert bench.main(["predict", "--repeat", "7", "--no-page"]) == 0
+    stored = json.loads(bench.RESULTS.read_text())
+    assert list(stored) == ["limit", "predict"], "in the order of the sections"
+    assert stored["limit"] == {"kept": True}
+    assert stored["predict"] == {"rounds": 7, "third": 0.33333, "quick": False, "machine": bench.machine()}
+    with pytest.raises(SystemExit):
+        bench.main(["speed"])
+    assert "expected sections among plain, limit" in capsys.readouterr().err
+
+
+def test_a_section_that_fails_loses_none_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "bench.json")
+
+    def fail(repeat, quick):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "SECTIONS", {"plain": lambda repeat, quick: {"done": 1}, "limit": fail})
+    with pytest.raises(KeyboardInterrupt):
+        bench.main(["--no-page"])
+    assert json.loads(bench.RESULTS.read_text())["plain"]["done"] == 1
+
+
+def test_candidates_take_turns_and_ratios_are_paired():
+    order = []
+    durations = bench.interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    assert order == ["a", "b"] * 3
+    assert {name: len(times) for name, times in durations.items()} == {"a": 3, "b": 3}
+    # a machine that was slow in one round was so for both: 3, 3 and 4 times faster
+    assert bench.ratio([3.0, 300.0, 4.0], [1.0, 100.0, 1.0]) == 3
+
+
+def test_both_ways_see_the_same_images_and_learn_the_same(few_images):
+    data = bench.parts(True)
+    recipe = bench.EARLIER["mlp"]
+    torch.manual_seed(0)
+    plain, ours = build_model(recipe), build_model(recipe)
+    ours.load_state_dict(plain.state_dict())
+    loaders = bench.loader("train", 100, True), bench.loader("validation", 100, True)
+    for (images, labels), (x, y) in zip(loaders[1], batches(*data["validation"], 100), strict=True):
+        torch.testing.assert_close(images, x)
+        assert torch.equal(labels, y)
+    in_order = None  # no generator, no shuffling: then both ways take the same steps
+    accuracies = [
+        bench.plain_epoch(plain, bench.plain_optimizer(recipe, plain), *loaders),
+        bench.our_epoch(ours, build_optimizer(recipe, ours), recipe, data, in_order),
+    ]
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=0.011)
+    for a, b in zip(plain.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_a_target_is_reached_by_all_seeds_or_not_at_all():
+    curves = [[[10, 0.96], [10, 0.98]], [[12, 0.975], [12, 0.96]], [[13, 0.96], [15, 0.974]]]
+    systems = {"cnn": {"plain": curves}, "mlp": {"plain": [[[1, 0.99]], [[1, 0.5]]]}}
+    ladder = [
+        {"recipe": "cnn", "seconds": [4, 5, 9], "accuracy": [0.96, 0.98, 0.98]},
+        {"recipe": "quick", "seconds": [1, 2, 3], "accuracy": [0.99, 0.96, 0.96]},
+        {"recipe": "quick", "seconds": [4, 4, 4], "accuracy": [0.98, 0.98, 0.98]},
+    ]
+    assert bench.reach(0.9723, systems, ladder) == {
+        "target": 0.9723,
+        "plain cnn": 20,  # of 20, 12 and 28
+        "plain mlp": None,
+        "same network": 5,
+        "any network": 4,
+    }
+    assert bench.reach(0.985, systems, ladder)["any network"] is None
+
+
+def test_operations_are_counted_by_the_formulas():
+    """A product of (B, n) and (n, m) takes 2 B n m: once forward, twice backward, less the gradient of the images."""
+    images, labels = (tensor[:256] for tensor in load_part("validation"))
+    sizes = [(784, 256), (256, 128), (128, 64), (64, 10)]
+    dense = sum(6 * 256 * n * m for n, m in sizes) - 2 * 256 * 784 * 256
+    assert bench.count_operations(find("mlp"), images, labels) == dense
+    first, second = 24 * 24 * 10 * 5 * 5, 8 * 8 * 20 * 5 * 5 * 10  # products of the convolutions, an image
+    convolutional = 2 * 256 * (2 * first + 3 * (second + 320 * 50 + 50 * 10))
+    assert bench.count_operations(find("cnn"), images, labels) == convolutional
+
+
+# What `make bench` has measured and stored.
+
+
+@pytest.fixture(scope="module")
+def stored():
+    assert bench.RESULTS.exists(), "nothing is measured yet; run: make bench"
+    return json.loads(bench.RESULTS.read_text(encoding="utf-8"))
+
+
+def test_every_section_of_the_benchmark_is_stored(stored):
+    assert list(stored) == list(bench.SECTIONS)
+    assert len(stored["plain"]["seeds"]) >= 3
+    assert all(section["rounds"] for name, section in stored.items() if name != "plain")
+    assert list(stored["limit"]["recipes"]) == list(stored["predict"]["recipes"]) == list(RECIPES)
+    assert {"import digitlib", "build the book", "pytest --nbval notebooks"} <= set(
+        stored["project"]["seconds"]
+    )
+    growth = stored["growth"]
+    assert [growth["images"][end][0] for end in (0, -1)] == [55_000 // 8, 4 * 55_000]
+    assert len(growth["batch"]) >= 4 and len(growth["width"]) >= 4
+    assert len(stored["scaling"]["ways"]) == 3
+
+
+@pytest.mark.parametrize("name, times", [("cnn", 3), ("mlp", 5), ("rnn", 2.5)])
+def test_an_epoch_is_as_many_times_faster_as_promised(name, times, stored):
+    system = stored["plain"]["systems"][name]
+    pairs = [
+        plain[0] / ours[0]
+        for curves in zip(system["plain"], system["ours"], strict=True)
+        for plain, ours in zip(*curves, strict=True)
+    ]
+    assert len(pairs) >= 3
+    assert system["ratio"] == pytest.approx(median(pairs), rel=1e-3)
+    assert median(pairs) >= times
+
+
+@pytest.mark.parametrize("name", bench.EARLIER)
+def test_both_ways_learn_the_same_within_noise(name, stored):
+    """The difference of the means is below 4.6 standard errors: 99% of Student's distribution with 4 degrees."""
+    plain, ours = stored["plain"]["systems"][name]["accuracy"].values()
+    error = math.sqrt(stdev(plain) ** 2 / len(plain) + stdev(ours) ** 2 / len(ours))
+    assert abs(mean(plain) - mean(ours)) < max(4.6 * error, 0.002)
+
+
+def test_the_data_path_is_as_many_times_faster_as_promised(stored):
+    assert stored["plain"]["data"]["ratio"] >= 90
+
+
+def test_the_earlier_accuracies_are_reached_as_soon_as_promised(stored):
+    rows = {row["target"]: row for row in stored["plain"]["targets"]}
+    assert list(rows) == [0.9723, 0.9773, 0.99, 0.995]
+    assert rows[0.9723]["plain cnn"] >= 8 * rows[0.9723]["same network"]
+    assert rows[0.9723]["plain cnn"] >= 12 * rows[0.9723]["any network"]
+    assert rows[0.9773]["plain mlp"] >= 15 * rows[0.9773]["any network"]
+    measured = bench.rounded(
+        [bench.reach(target, stored["plain"]["systems"], stored["plain"]["ladder"]) for target in rows]
+    )
+    for row, found in zip(rows.values(), measured, strict=True):
+        assert row == pytest.approx(found, rel=1e-3)
+
+
+def test_an_epoch_of_quick_is_as_short_as_promised(stored):
+    whole = next(r for r in stored["plain"]["ladder"] if r["recipe"] == "quick" and r["share"] == 1)
+    assert median(whole["seconds"]) <= 4
+
+
+def test_a_busy_neighbour_is_borne(stored):
+    assert len(stored["neighbour"]["ways"]) >= 2
+    assert all(way["ratio"] <= 3 for way in stored["neighbour"]["ways"].values())
+
+
+# With OMP_DISPLAY_ENV, OpenMP says on stderr how long a waiting thread spins before it sleeps.
+LET_OPENMP_TELL = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | {
+    "OMP_DISPLAY_ENV": "VERBOSE"
+}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-m", "digitlib", "recipes"],
+        [Path(sys.executable).with_name("digitlib"), "recipes"],
+        [sys.executable, "-m", "tools.results", "--help"],  # which imports tools.bench
+    ],
+    ids=["module", "script", "tool"],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' OpenMP does not say")
+def test_idle_threads_sleep_however_the_library_is_started(command):
+    done = subprocess.run(command, cwd=bench.ROOT, env=LET_OPENMP_TELL, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "GOMP_SPINCOUNT = '0'" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' OpenMP does not say")
+def test_without_the_library_they_would_spin():
+    command = [sys.executable, "-c", "import torch"]
+    done = subprocess.run(command, env=LET_OPENMP_TELL, capture_output=True, text=True)
+    assert "GOMP_SPINCOUNT" in done.stderr
+    assert "GOMP_SPINCOUNT = '0'" not in done.stderr
