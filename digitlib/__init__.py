@@ -3,7 +3,7 @@
 A map of the modules, each small enough to read in one sitting:
 
     data         MNIST: fetch, split, normalise, batches
-    models       the networks: MLP, CNN, RNN, ConvNet
+    models       the networks: MLP, CNN, RNN, ConvNet, ShiftedConvNet
     evaluation   loss, accuracy with its interval, confusion matrix, precision and recall
     training     train_one_epoch, fit -> History
     recipes      the named experiments: model, optimizer, schedule, seed

@@ -60,12 +60,13 @@ def predict(model: nn.Module, path: str | os.PathLike) -> Prediction:
 
     Args:
         model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
-        path: a picture of one digit; dark on light or light on dark, any size.
+        path: a picture of one digit; dark on light or light on dark, any size. Paper should fill it: the edge of a
+            sheet on a dark desk may be taken for ink.
     Raises:
         ImageError: the file is no readable picture, nothing is written on it, or several digits are.
     Taught in notebook 11.
     """
-    return _read(model, [prepare(path)])[0]
+    return predict_images(model, [prepare(path)])[0]
 
 
 def predict_number(model: nn.Module, path: str | os.PathLike) -> list[Prediction]:
@@ -73,7 +74,8 @@ def predict_number(model: nn.Module, path: str | os.PathLike) -> list[Prediction
 
     Args:
         model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
-        path: a picture of one row of digits, that may differ in height, touch slightly or climb a little.
+        path: a picture of one row of digits, that may differ in height or climb a little. Leave paper between them:
+            where digits touch, they are cut apart, and about every other such row comes out wrong.
     Returns:
         One Prediction a digit. "".join(str(p.digit) for p in predictions) is the number, zeros in front included.
     Raises:
@@ -84,10 +86,18 @@ def predict_number(model: nn.Module, path: str | os.PathLike) -> list[Prediction
         digits = split_digits(ink)
         _expect_one_row(digits)
         parts = [part for digit in digits for part in _cut_touching(model, digit)]
-        return _read(model, [torch.from_numpy(to_mnist_format(part)) for part in parts])
+        return predict_images(model, [torch.from_numpy(to_mnist_format(part)) for part in parts])
 
 
-def _read(model: nn.Module, images: list[Tensor]) -> list[Prediction]:
+def predict_images(model: nn.Module, images: list[Tensor]) -> list[Prediction]:
+    """Read images that have gone through all stages.
+
+    Args:
+        model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
+        images: at least one, each uint8 (28, 28), 0 = background, 255 = ink.
+    Returns:
+        One Prediction an image.
+    """
     probabilities = predict_logits(model, normalise(torch.stack(images))).double().softmax(1)
     return [Prediction(int(p.argmax()), tuple(p.tolist()), image) for p, image in zip(probabilities, images)]
 
@@ -234,33 +244,42 @@ def even_light(grey: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _is_light_on_dark(grey: np.ndarray) -> bool:
-    """Paper of one level shows at the border. Else, ink covers the smaller part and its strokes are narrow."""
-    coarse = _shrink(grey, 150)
-    side, border = max(coarse.shape), _border(coarse)
-    middle, wide = (coarse.min() + coarse.max()) / 2, _disk(0.15 * side)
-    level = np.median(border)
-    if np.mean(np.abs(border - level) < 0.01) > 0.6:
-        return bool(level < middle)
-    widest_light = skimage.morphology.opening(coarse, wide).max()
-    widest_dark = skimage.morphology.closing(coarse, wide).min()
-    if side > 64 and widest_light > middle > widest_dark:
-        return False  # neither is narrow: paper, and a shadow or the desk
-    # Next to the mean around them, the few pixels that differ most are ink: the skewness has their sign.
-    contrast = coarse - skimage.filters.gaussian(coarse, side / 8)
-    skewness = (contrast**3).sum() / max((np.abs(contrast) ** 3).sum(), 1e-12)
-    if abs(skewness) > 0.5:
-        return bool(skewness > 0)
-    return bool(level <= 0.5 * coarse.max())  # the digit fills the picture
+    """The border is paper, or most of it: is it nearer to the darkest level of the picture than to the lightest?"""
+    coarse = _shrink(grey, 100)
+    levels = (coarse - coarse.min()) / max(np.ptp(coarse), 1e-6)
+    border = _border(levels)
+    if np.mean(border < 0.1) <= np.mean(border > 0.9):
+        return False
+    # A shadow or the desk may darken the border of white paper, but never evenly, and the paper shows in the middle.
+    is_even = np.mean(border < 0.01) > 0.2
+    widest_light = skimage.morphology.opening(levels, _disk(0.15 * max(levels.shape))).max()
+    return bool(is_even or widest_light < 0.5)
 
 
 def _is_clean(grey: np.ndarray, paper: np.ndarray) -> bool:
     """Is this a drawing, a scan or MNIST itself: its paper of one grey level, or its border, and not in shadow?"""
-    if max(grey.shape) <= 64 or np.mean(grey > 0.98 * grey.max()) > 0.28:
-        return True  # so small or so even, it is no camera's
     border, light = _border(grey), _border(paper) / max(paper.max(), 0.05)
-    one_level = np.mean(np.abs(border - np.median(border)) < 0.01) > 0.4
-    in_shadow = np.mean((0.35 < light) & (light < 0.85)) > 0.15
-    return bool(one_level and not in_shadow)
+    if np.mean(border > 0.99 * grey.max()) > 0.08:  # white to the last pixel, as no camera sees paper
+        return not _is_in_shadow(grey / grey.max())
+    is_even = np.mean(np.abs(border - np.median(border)) < 0.01) > 0.4
+    return bool(is_even and np.mean(_is_half_lit(light)) < 0.15)
+
+
+def _is_in_shadow(grey: np.ndarray) -> bool:
+    """A shadow is wide, and reaches two corners; a stroke that the border cuts off may be one of these, hardly both."""
+    coarse = _shrink(grey, 100)
+    side = max(coarse.shape)
+    reach, corner = round(0.1 * side), max(1, side // 25)
+    # White around the picture: a stroke at the border then is no wider than it is.
+    framed = np.pad(coarse, reach + 1, constant_values=1)
+    widest = skimage.morphology.closing(framed, _disk(reach))[reach + 1 : -reach - 1, reach + 1 : -reach - 1]
+    ends = [slice(None, corner), slice(-corner, None)]
+    corners = np.array([coarse[rows, columns].mean() for rows in ends for columns in ends])
+    return bool(_is_half_lit(corners).sum() > 1 and np.mean(_is_half_lit(_border(widest))) > 0.2)
+
+
+def _is_half_lit(levels: np.ndarray) -> np.ndarray:
+    return (0.35 < levels) & (levels < 0.85)
 
 
 def _border(grey: np.ndarray) -> np.ndarray:
@@ -284,6 +303,9 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     if smooth.max() > threshold:
         # Half as dark as the ink: most shadows and ruled lines stay below that.
         threshold = max(threshold, np.percentile(smooth[smooth > threshold], 90) / 2)
+    is_broad = not is_photo and _is_broad(dark)
+    if is_broad:  # a few pixels, enlarged: a pale one may be all that holds two parts of a stroke together
+        threshold /= 2
     body = _find_writing(smooth, threshold, dark, is_photo)
     if not body.any():  # small writing among many ruled lines: is anything twice as dark as they are?
         lines = smooth[smooth > threshold]
@@ -292,13 +314,25 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     if not body.any():
         raise ImageError(BLANK)
 
-    margin = skimage.morphology.dilation(body, _square(int(np.ceil(0.15 * _longest(body)))))
-    # Nearly all paper away from the ink is lighter than this, ruled lines too; it is 0 where the paper is clean.
-    floor = min(np.percentile(smooth[~margin], 99.9), threshold) if not margin.all() else 0.0
+    if is_broad:
+        margin, floor = np.ones_like(body), 0.05  # above the ripples that some ways of enlarging leave
+    else:
+        margin = skimage.morphology.dilation(body, _square(int(np.ceil(0.15 * _longest(body)))))
+        # Nearly all paper away from the ink is lighter than this, ruled lines too; it is 0 where the paper is clean.
+        floor = min(np.percentile(smooth[~margin], 99.9), threshold) if not margin.all() else 0.0
     kept = margin & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold)
     kept = _drop_specks(kept, dark)
     ink_level = np.percentile(smooth[body], 90)
     return np.where(kept, np.clip((dark - floor) / (ink_level - floor), 0, 1), 0).astype(np.float32)
+
+
+def _is_broad(dark: np.ndarray) -> bool:
+    """Is the paper without grain, and nothing on it as narrow as a ruled line?"""
+    if np.mean((dark > 0) & (dark < 0.03)) > 0.2:
+        return False
+    mask = np.pad(dark > 0.1, 1, mode="edge")
+    opened = skimage.morphology.isotropic_opening(mask, 0.012 * max(dark.shape))
+    return bool(opened.sum() > 0.9 * mask.sum())
 
 
 def _find_writing(smooth: np.ndarray, threshold: float, dark: np.ndarray, is_photo: bool) -> np.ndarray:
@@ -321,9 +355,8 @@ def _drop_paper(body: np.ndarray, dark: np.ndarray, is_photo: bool) -> np.ndarra
         return body  # too small to tell
     sigma = 0.007 * side
     soft = skimage.filters.gaussian(dark, sigma)
-    slope = (
-        np.hypot(*np.gradient(soft)) * sigma
-    )  # at the edge of ink 0.3 to 0.4 of its level, whatever the picture
+    # At the edge of ink the slope is 0.3 to 0.4 of the ink's level, whatever the picture.
+    slope = np.hypot(*np.gradient(soft)) * sigma
     edge = body & ~skimage.morphology.isotropic_erosion(body, 1)
     kept = np.zeros_like(body)
     pieces = skimage.measure.label(_drop_light(body, dark, 0.01), connectivity=2)
@@ -337,9 +370,8 @@ def _drop_paper(body: np.ndarray, dark: np.ndarray, is_photo: bool) -> np.ndarra
             level = np.percentile(soft[place][mask], 75)
             is_blurred = level < 0.25 and np.median(slope[place][mask & edge[place]]) < 0.2 * level
             is_desk = borders > 0 and _holds_disk(mask, 0.12 * side)
-            is_corner = length < 0.12 * side and _holds_disk(
-                mask, 0.15 * length
-            )  # a closing leaves those of shadows
+            # A closing leaves the corners of shadows.
+            is_corner = length < 0.12 * side and _holds_disk(mask, 0.15 * length)
             is_grain = length < 0.04 * side
         if not (is_grid or is_line or (is_photo and (is_blurred or is_desk or is_corner or is_grain))):
             kept[place] |= mask
@@ -474,9 +506,8 @@ def _cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
 def _cut(ink: np.ndarray, column: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Return what is left and what is right of the path from top to bottom, near a column, that crosses least ink."""
     start, stop = max(1, round(column - reach)), min(ink.shape[1] - 1, round(column + reach) + 1)
-    cost = np.pad(
-        ink[:, start:stop] + 0.005, ((1, 1), (0, 0)), constant_values=1e-6
-    )  # free to begin anywhere
+    # A row above and one below cost next to nothing: the path is free to begin and to end anywhere.
+    cost = np.pad(ink[:, start:stop] + 0.005, ((1, 1), (0, 0)), constant_values=1e-6)
     path, _ = skimage.graph.route_through_array(cost, (0, 0), (cost.shape[0] - 1, cost.shape[1] - 1))
     rightmost = {}
     for row, place in path:
@@ -488,7 +519,7 @@ def _cut(ink: np.ndarray, column: float, reach: float) -> tuple[np.ndarray, np.n
 def _plausibility(model: nn.Module, digits: list[np.ndarray]) -> float:
     """Return the mean logarithm of the probabilities that the network gives its answers, less for wide digits."""
     images = [torch.from_numpy(to_mnist_format(digit)) for digit in digits]
-    sure = np.mean([np.log(max(prediction.probabilities)) for prediction in _read(model, images)])
+    sure = np.mean([np.log(max(prediction.probabilities)) for prediction in predict_images(model, images)])
     boxes = [digit[_box(digit > 0)].shape for digit in digits]
     return float(sure - np.mean([max(0.0, width / height - 0.9) for height, width in boxes]))
 

@@ -87,7 +87,7 @@ class Recipe:
 IMPROVED = Recipe(
     name="improved",
     title="six 3×3 convolutions, augmented images, four epochs",
-    model="convnet",
+    model="shifted",
     model_options={"num_channels": [16, 32, 32, 64, 64, 96], "pooled": [0]},
     optimizer="adamw",
     learning_rate=0.01,
@@ -175,13 +175,14 @@ def build_model(recipe: Recipe) -> nn.Module:
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """Return the recipe's optimizer over the model's parameters. Taught in notebook 06."""
-    weights, rate = model.parameters(), recipe.learning_rate
     # fused: all weights are updated in one call, not each tensor in calls of its own.
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(weights, rate, momentum=recipe.momentum, fused=True)
+        return torch.optim.SGD(model.parameters(), recipe.learning_rate, momentum=recipe.momentum, fused=True)
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(weights, rate, weight_decay=recipe.weight_decay, fused=True)
-    return torch.optim.Adam(weights, rate, fused=True)
+        return torch.optim.AdamW(
+            model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        )
+    return torch.optim.Adam(model.parameters(), recipe.learning_rate, fused=True)
 
 
 def build_schedule(

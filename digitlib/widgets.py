@@ -19,9 +19,7 @@ import traitlets
 from IPython.display import display
 from torch import nn
 
-from digitlib.data import normalise
-from digitlib.evaluation import predict_logits
-from digitlib.predict import ImageError, find_ink, to_mnist_format
+from digitlib.predict import ImageError, find_ink, predict_images, to_mnist_format
 
 PAD_SIZE = 280  # pixels along a side
 _PAD_SCRIPT = (
@@ -110,12 +108,12 @@ class DrawPad(anywidget.AnyWidget):
             if levels.size != PAD_SIZE**2:
                 raise ImageError(f"expected {PAD_SIZE} x {PAD_SIZE} levels, got {levels.size}")
             paper = 1 - levels.reshape(PAD_SIZE, PAD_SIZE).astype(np.float32) / 255
-            self.image = torch.from_numpy(to_mnist_format(find_ink(paper)))
+            image = torch.from_numpy(to_mnist_format(find_ink(paper)))
         except ImageError:  # nothing is drawn, or hardly anything yet
             self.image, self.probabilities = None, []
             return
-        logits = predict_logits(self.model, normalise(self.image[None]))
-        self.probabilities = logits[0].double().softmax(0).tolist()
+        (prediction,) = predict_images(self.model, [image])
+        self.image, self.probabilities = image, list(prediction.probabilities)
 
     def _repr_mimebundle_(self, **options):
         return _STILL if is_still() else super()._repr_mimebundle_(**options)

@@ -497,7 +497,10 @@ def setting(**settings):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model": "transformer"}, "expected model to be one of mlp, cnn, rnn, convnet, got 'transformer'"),
+        (
+            {"model": "transformer"},
+            "expected model to be one of mlp, cnn, rnn, convnet, shifted, got 'transformer'",
+        ),
         ({"model": ["mlp"]}, "unhashable"),
         ({"model": None}, "expected model to be one of"),
         ({"optimizer": "lion"}, "expected optimizer to be one of adam, adamw, sgd, got 'lion'"),

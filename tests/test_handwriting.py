@@ -1,4 +1,6 @@
-"""The table of accuracies on digits by other writers: what each stage does, and what is counted."""
+"""The table of accuracies on digits by other writers: what each stage does, what is counted, what the page says."""
+
+import re
 
 import numpy as np
 import pytest
@@ -9,8 +11,13 @@ from digitlib.recipes import RECIPES
 from tools import handwriting
 
 
-def test_the_images_are_scikit_learn_s():
-    images, labels = handwriting.load_handwriting()
+@pytest.fixture(scope="module")
+def data():
+    return handwriting.load_handwriting()
+
+
+def test_the_images_are_scikit_learn_s(data):
+    images, labels = data
     assert images.shape == (1797, 8, 8) and images.dtype == np.float32
     assert images.min() == 0 and images.max() == 1
     assert labels[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
@@ -20,44 +27,121 @@ def test_the_images_are_scikit_learn_s():
 def test_each_stage_gives_what_the_network_takes(stage):
     image = np.zeros((8, 8), np.float32)
     image[1:7, 4] = 1
-    result = handwriting.STAGES[stage](image)
+    result = handwriting.STAGES[stage](image, 7)
     assert result.shape == (28, 28) and 0 <= result.min() < result.max() <= 1
 
 
 def test_the_stages_do_what_they_are_called():
     image = np.zeros((8, 8), np.float32)
     image[2:6, 1:3] = 1  # not in the middle
-    rows = {name: np.flatnonzero((stage(image) > 0.5).any(1)) for name, stage in handwriting.STAGES.items()}
-    heights = [np.ptp(each) + 1 for each in rows.values()]
+    stages = [handwriting.stretch, handwriting.box, handwriting.crop, handwriting.centre]
+    heights = [np.ptp(np.flatnonzero((stage(image) > 0.5).any(1))) + 1 for stage in stages]
     assert heights[:3] == pytest.approx([14, 10, 20], abs=1)
-    assert min(heights[3:]) > 14  # cropped as well; the edges are softer
+    assert heights[3] > 14  # cropped as well; the edges are softer
     centred = handwriting.centre(image)
     assert (centred.sum(0) * np.arange(28)).sum() / centred.sum() == pytest.approx(14, abs=0.51)
 
 
-def test_a_picture_that_is_refused_shows_the_network_nothing():
-    assert handwriting.photo(np.zeros((8, 8), np.float32)).max() == 0
+@pytest.mark.parametrize("filter", handwriting.FILTERS.values(), ids=list(handwriting.FILTERS))
+def test_pictures_are_of_all_sizes_dark_and_light_with_and_without_a_margin(filter):
+    image = np.zeros((8, 8), np.float32)
+    image[:, 3:5] = 1  # from the top of the picture to its bottom, if there is no margin
+    num_sides = len(handwriting.SIDES)
+    pictures = [handwriting.enlarge(image, number, filter) for number in range(4 * num_sides)]
+    assert {picture.shape for picture in pictures} == {(side, side) for side in handwriting.SIDES}
+    for side in range(num_sides):
+        light, dark, light_in_margin, dark_in_margin = pictures[side::num_sides]
+        assert dark == pytest.approx(1 - light) and dark_in_margin == pytest.approx(1 - light_in_margin)
+        assert light[0].max() > 0.9 and light_in_margin[0].max() < 0.1
+        assert light[:, 0].max() < 0.1
 
 
-def test_accuracies_are_counted_and_shown():
-    class SaysThree(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.logits = nn.Parameter(torch.eye(10)[3])
+def test_pictures_hold_the_levels_of_a_file():
+    levels = 255 * handwriting.enlarge(np.random.default_rng(0).random((8, 8), np.float32), 3, 1)
+    assert levels == pytest.approx(np.rint(levels), abs=1e-3)
 
-        def forward(self, images):
-            return self.logits.expand(len(images), 10)
 
-    images, labels = handwriting.load_handwriting()
+class SaysThree(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.logits = nn.Parameter(torch.eye(10)[3])
+
+    def forward(self, images):
+        return self.logits.expand(len(images), 10)
+
+
+def test_accuracies_are_counted_and_shown(data, monkeypatch):
+    images, labels = data
+    stages = dict(list(handwriting.STAGES.items())[:4])
+    monkeypatch.setattr(handwriting, "STAGES", stages)
     results = handwriting.measure({"threes": SaysThree()}, images[:40], labels[:40])
     share = (labels[:40] == 3).float().mean().item()
     assert all(accuracy == pytest.approx(share) for accuracy in results["threes"].values())
     head, _, *rows = handwriting.as_markdown(results, 40).splitlines()
-    assert head == "| preprocessing | `threes` |"
-    assert len(rows) == len(handwriting.STAGES)
-    assert all(f" {share:.1%} (" in row for row in rows)
+    assert head == "| what the network gets | `threes` |"
+    assert len(rows) == len(stages)
+    # Three of forty: the limits by Wilson's formula, calculated by hand.
+    assert share == pytest.approx(3 / 40) and all(row.endswith(" | 7.5% (2.6–19.9) |") for row in rows)
+
+
+def test_a_picture_that_is_refused_counts_as_misread(monkeypatch):
+    stage = "`predict`, nearest"
+    monkeypatch.setattr(handwriting, "STAGES", {stage: handwriting.STAGES[stage]})
+    images = np.zeros((2, 8, 8), np.float32)  # one of them blank
+    images[1, :, 3:5] = 1
+    results = handwriting.measure({"threes": SaysThree()}, images, torch.tensor([3, 3]))
+    assert results == {"threes": {stage: 0.5}}
 
 
 def test_an_unknown_recipe_is_refused():
     with pytest.raises(ValueError, match=next(iter(RECIPES))):
         handwriting.main(["no_such_recipe"])
+
+
+@pytest.mark.parametrize("text", ["", handwriting.START, f"{handwriting.END}{handwriting.START}"])
+def test_a_page_without_its_marks_is_refused(text):
+    with pytest.raises(ValueError, match="expected one <!-- results:start -->"):
+        handwriting.insert(text, "a table")
+
+
+# --- the page
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """The page's table: {stage: {recipe: (accuracy, lower limit, upper limit)}}, in percent."""
+    text = handwriting.PAGE.read_text(encoding="utf-8")
+    table = text.partition(handwriting.START)[2].partition(handwriting.END)[0].strip()
+    assert handwriting.insert(text, table) == text
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
+    recipes = [name.strip("`") for name in head[1:]]
+    numbers = [
+        [tuple(map(float, re.fullmatch(r"([\d.]+)% \(([\d.]+)–([\d.]+)\)", cell).groups())) for cell in cells]
+        for _, *cells in rows
+    ]
+    return {row[0]: dict(zip(recipes, line, strict=True)) for row, line in zip(rows, numbers)}
+
+
+def test_the_page_shows_every_recipe_at_every_stage(shown):
+    assert list(shown) == list(handwriting.STAGES)
+    assert all(list(line) == list(RECIPES) for line in shown.values())
+    for line in shown.values():
+        for accuracy, low, high in line.values():
+            assert 0 <= low < accuracy < high <= 100 and high - low < 5  # 4.6 at half of 1,797
+
+
+def test_what_the_page_says_follows_from_its_table(shown):
+    stretched, box, cropped, centred, *predicted = (
+        {name: accuracy for name, (accuracy, _, _) in line.items()} for line in shown.values()
+    )
+    gains = [centred[name] - stretched[name] for name in RECIPES]
+    assert (round(min(gains)), round(max(gains))) == (10, 48)
+    assert all(box[name] - stretched[name] > gain / 2 for name, gain in zip(RECIPES, gains)), "more than half"
+    by_centring = {name: centred[name] - cropped[name] for name in RECIPES}
+    assert min(by_centring[name] for name in ("mlp", "cnn", "rnn", "quick")) > 5, "five points or more"
+    assert max(abs(by_centring[name]) for name in ("improved", "best")) < 1, "next to nothing"
+    for name in RECIPES:
+        assert min(line[name] for line in predicted) > centred[name], "more than the row above, in every way"
+    of_best = [line["best"] for line in predicted]
+    assert 2.5 < max(of_best) - min(of_best) < 4, "by three points"
+    assert max(of_best[:2]) < min(of_best[2:]) and of_best[-1] == max(of_best), "squares are the hardest"

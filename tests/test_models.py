@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from digitlib.models import CNN, MLP, MODELS, RNN, ConvNet, count_parameters
+from digitlib.models import CNN, MLP, MODELS, RNN, ConvNet, ShiftedConvNet, count_parameters
 
 
 @pytest.fixture
@@ -57,6 +58,19 @@ def test_sizes_are_arguments(images):
     assert len(MLP(hidden_sizes=(30,)).layers) == 2
     assert CNN(num_channels=(3, 7), hidden_size=9)(images).shape == (5, 10)
     assert RNN(hidden_size=11)(images).shape == (5, 10)
+
+
+def test_the_shifted_convnet_averages_five_views_in_evaluation_mode_only(images):
+    torch.manual_seed(0)
+    model = ShiftedConvNet(num_channels=[3], pooled=[0])
+    plain = ConvNet(num_channels=[3], pooled=[0])
+    plain.load_state_dict(model.state_dict())
+    torch.testing.assert_close(model(images), plain(images))
+    model.load_state_dict(plain.eval().state_dict())
+    padded = F.pad(images, (1, 1, 1, 1), mode="circular")
+    corners = [(1, 1), (2, 1), (0, 1), (1, 2), (1, 0)]  # of a window of 28×28 in the padded image
+    views = [padded[:, :, top : top + 28, left : left + 28] for top, left in corners]
+    torch.testing.assert_close(model.eval()(images), sum(map(plain, views)) / 5)
 
 
 def test_count_parameters_leaves_frozen_ones_out():

@@ -4,7 +4,6 @@ import io
 import json
 import subprocess
 import sys
-import time
 import zlib
 from pathlib import Path
 
@@ -68,8 +67,8 @@ def centre_of_mass(image):
 
 def test_mnist_s_own_images_pass_almost_unchanged(tmp_path):
     images, _ = load_raw("validation")
-    changes = [difference(prepare(save(Image.fromarray(i.numpy()), tmp_path)), i) for i in images[:30]]
-    inverted = [difference(prepare(save(Image.fromarray(255 - i.numpy()), tmp_path)), i) for i in images[:30]]
+    changes = [difference(prepare(save(Image.fromarray(i.numpy()), tmp_path)), i) for i in images[:20]]
+    inverted = [difference(prepare(save(Image.fromarray(255 - i.numpy()), tmp_path)), i) for i in images[:20]]
     assert inverted == pytest.approx(changes, abs=0.1)
     assert np.median(changes) < 1
     assert max(changes) < 10
@@ -162,6 +161,24 @@ def test_a_digit_that_fills_its_picture_keeps_the_core_of_thick_strokes(digit, t
     assert ink[np.asarray(picture) < 10].min() > 0.9
 
 
+@pytest.mark.parametrize("side", [16, 160])
+@pytest.mark.parametrize("margin", [0, 2])
+@pytest.mark.parametrize("way", ["NEAREST", "BOX", "BILINEAR", "BICUBIC", "LANCZOS"])
+@pytest.mark.parametrize("label", [2, 5])
+def test_a_picture_of_few_pixels_enlarged_in_any_way_comes_back(label, tmp_path, way, margin, side):
+    """As scikit-learn's digits are made: 8x8 pixels, filled from top to bottom; a pale one holds strokes together."""
+    images, labels = load_raw("train")
+    digit = images[labels == label][0].numpy()
+    rows, columns = np.nonzero(digit)
+    cropped = Image.fromarray(digit[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1])
+    coarse = np.asarray(cropped.resize((7, 8), Image.Resampling.BOX))
+    large = Image.fromarray(coarse / np.float32(255)).resize((140, 160), Image.Resampling.BILINEAR)
+    expected = to_mnist_format(np.asarray(large))
+    enlarged = Image.fromarray(np.pad(coarse, margin)).resize((side * 7 // 8, side), Image.Resampling[way])
+    for name, picture in {"light": enlarged, "dark": Image.fromarray(255 - np.asarray(enlarged))}.items():
+        assert difference(prepare(save(picture, tmp_path)), expected) < 16, name
+
+
 def test_uneven_light_noise_and_a_speck(drawn, tmp_path):
     levels = np.asarray(drawn, dtype=float) * 0.6 + 0.4 * 255  # pale ink
     levels *= np.linspace(1, 0.6, levels.shape[1])  # light falls from the left
@@ -201,16 +218,10 @@ def test_a_prediction_holds_what_the_network_says(drawn, tmp_path):
 
 
 @pytest.mark.parametrize("mode, name", [("RGB", "large.jpg"), ("L", "large.png"), ("F", "large.tif")])
-def test_fifty_million_pixels_take_less_than_two_seconds(drawn, tmp_path, mode, name):
-    large = drawn.resize((7906, 6325)).convert(mode)
-    options = {"compress_level": 1} if name.endswith("png") else {}
-    path = save(large, tmp_path, name, **options)
-    expected = prepare(save(drawn, tmp_path))
-    start = time.process_time()  # not the wall's clock: the machine may have others to serve
-    image = prepare(path)
-    assert time.process_time() - start < 2
+def test_a_large_picture_shrinks_to_the_same_digit(drawn, tmp_path, mode, name):
+    path = save(drawn.resize((2000, 1600)).convert(mode), tmp_path, name)
     assert max(load_grey(path).shape) <= 400
-    assert difference(image, expected) < 6
+    assert difference(prepare(path), prepare(save(drawn, tmp_path))) < 6
 
 
 def test_a_line_one_pixel_thin_is_not_lost():
@@ -402,7 +413,7 @@ def test_a_row_is_read_from_left_to_right(four_digits, tmp_path, climb):
 
 
 def test_digits_that_touch_are_cut(four_digits, tmp_path):
-    path = save(row_of(four_digits[0], four_digits[1], step=95), tmp_path)
+    path = save(row_of(four_digits[0], four_digits[1], step=90), tmp_path)
     assert len(split_digits(find_ink(load_grey(path)))) == 1, "they should touch"
     assert [prediction.digit for prediction in predict_number(ByShape(four_digits), path)] == [4, 0]
 
@@ -441,8 +452,8 @@ def test_strokes_that_do_not_meet_are_one_digit(tmp_path):
 
 def test_hardly_any_of_mnist_s_digits_counts_as_several():
     images, _ = load_raw("validation")
-    levels = images[:1000].numpy().astype(np.float32) / 255
-    assert sum(len(split_digits(find_ink(image))) > 1 for image in levels) < 10
+    levels = images[:300].numpy().astype(np.float32) / 255
+    assert sum(len(split_digits(find_ink(image))) > 1 for image in levels) <= 3
 
 
 # --- limits
@@ -462,7 +473,8 @@ def truncated_jpeg(path, drawn):
 
 def large(mode):
     def write(path, drawn):
-        drawn.resize((7906, 6325)).convert(mode).save(path, compress_level=1)
+        picture = drawn.convert(mode).resize((7906, 6325), Image.Resampling.NEAREST)
+        picture.save(path, **({"compress_level": 1} if path.suffix == ".png" else {}))
 
     return write
 
@@ -483,19 +495,31 @@ TRIALS = {
     "fifty million pixels.png": (large("RGB"), None),
     "fifty million pixels, grey.png": (large("L"), None),
     "fifty million pixels, transparent.png": (large("RGBA"), None),
+    "fifty million pixels, floats.tif": (large("F"), None),
 }
 
-# The parent loads the libraries; each picture is read in a child, whose time and memory the system counts.
+# The parent loads the libraries; each picture is read in a child, whose time and memory the system counts. Another
+# child, just before, does what must be done: it decodes the file with Pillow alone, and reads a small picture.
 SCRIPT = """
 import json, os, sys
+from PIL import Image
 from digitlib.predict import ImageError, prepare
-prepare(sys.argv[1])
-for path in sys.argv[2:]:
+
+good, *paths = sys.argv[1:]
+prepare(good)
+
+def decode_only(path):
+    with Image.open(path) as picture:
+        picture.draft("RGB", (400, 400))
+        picture.load()
+    prepare(good)
+
+def in_child(function, path):
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            prepare(path)
+            function(path)
             word = ""
         except ImageError as error:
             word = str(error)
@@ -507,19 +531,26 @@ for path in sys.argv[2:]:
     with os.fdopen(reader) as pipe:
         word = pipe.read()
     _, status, used = os.wait4(child, 0)
-    print(json.dumps([path, status, word, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+    return status, word, used.ru_utime + used.ru_stime, used.ru_maxrss
+
+for path in paths:
+    yardstick = in_child(decode_only, path)[2]
+    print(json.dumps([path, yardstick, *in_child(prepare, path)]))
 """
 
 
 @pytest.fixture(scope="module")
 def trials(drawn, tmp_path_factory):
-    """Read every picture of TRIALS; return {name: (exit status, message, seconds of the processor, kilobytes)}."""
+    """Read every picture of TRIALS; return {name: (yardstick, exit status, message, seconds of the processor, kB)}."""
     folder = tmp_path_factory.mktemp("trials")
     for name, (write, _) in TRIALS.items():
         write(folder / name, drawn)
     good = save(drawn, tmp_path_factory.mktemp("good"))
     command = [sys.executable, "-c", SCRIPT, str(good), *(str(folder / name) for name in TRIALS)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
+    for name in TRIALS:
+        if (folder / name).is_file():
+            (folder / name).unlink()  # half a gigabyte
     answers = (json.loads(line) for line in run.stdout.splitlines())
     return {Path(path).name: rest for path, *rest in answers}
 
@@ -527,9 +558,11 @@ def trials(drawn, tmp_path_factory):
 @pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and memory in kilobytes")
 @pytest.mark.parametrize("name", TRIALS)
 def test_nothing_takes_two_seconds_or_a_gigabyte(trials, name):
-    status, message, seconds, kilobytes = trials[name]
+    yardstick, status, message, seconds, kilobytes = trials[name]
     assert status == 0
     words = TRIALS[name][1]
     assert message == "" if words is None else words in message and "traceback" not in message
-    assert seconds < 2  # of the processor, not of the clock on the wall: the machine may have others to serve
+    # Of the processor, not of the clock on the wall, and in this machine's own measure: at most twice what must be
+    # done anyway, and some. Fifty million pixels, decoded alone, take a third of a second on a laptop.
+    assert seconds < 0.3 + 2.5 * yardstick
     assert kilobytes < 1_000_000

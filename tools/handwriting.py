@@ -1,11 +1,11 @@
 """Measure how each recipe reads digits by other writers, with and without each stage of preprocessing.
 
 The images are scikit-learn's `load_digits`: 1,797 digits of 8x8 pixels, by 43 writers that are not in MNIST. Nothing
-was trained or chosen on them.
+was trained or chosen on them. The tables go into book/handwriting.md, with 95% intervals (Wilson's).
 
 Example:
-    python tools/handwriting.py
-    python tools/handwriting.py cnn --output book/handwriting.md
+    python -m tools.handwriting               every recipe, into the page; five minutes, and the training
+    python -m tools.handwriting cnn           this recipe, on the screen alone
 
 A recipe that has no checkpoint yet is trained first. Source of the images: E. Alpaydin and C. Kaynak, "Optical
 Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
@@ -13,6 +13,7 @@ Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +27,22 @@ from digitlib.evaluation import accuracy_interval, predict_logits
 from digitlib.predict import ImageError, find_ink, split_digits, to_mnist_format
 from digitlib.recipes import RECIPES, find
 
+PAGE = Path(__file__).resolve().parents[1] / "book" / "handwriting.md"
+START, END = "<!-- results:start -->", "<!-- results:end -->"
+FILTERS = {
+    name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")
+}
+SIDES = (12, 16, 20, 28, 40, 64, 100, 160, 256, 400)  # pixels, of enlarged pictures, in turn
+
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the table, and write it where --output says."""
+    """Print the table; write it into the page if it is of all recipes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "recipes", nargs="*", metavar="RECIPE", help=f"of {', '.join(RECIPES)} (default: all)"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the table there, as Markdown")
     options = parser.parse_args(arguments)
 
     images, labels = load_handwriting()
@@ -45,8 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
     }
     table = as_markdown(measure(models, images, labels), len(labels))
     print(table)
-    if options.output:
-        options.output.write_text(table + "\n", encoding="utf-8", newline="\n")
+    if not options.recipes:
+        PAGE.write_text(insert(PAGE.read_text(encoding="utf-8"), table), encoding="utf-8", newline="\n")
 
 
 def load_handwriting() -> tuple[np.ndarray, Tensor]:
@@ -57,9 +64,11 @@ def load_handwriting() -> tuple[np.ndarray, Tensor]:
     return (data.images / 16).astype(np.float32), torch.from_numpy(data.target.astype(np.int64))
 
 
-def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the image at another size, bilinear, float32."""
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+def resize(
+    image: np.ndarray, height: int, width: int, filter: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
+    """Return the image at another size, float32, 0 to 1."""
+    return np.asarray(Image.fromarray(image).resize((width, height), filter)).clip(0, 1)
 
 
 def in_middle(image: np.ndarray) -> np.ndarray:
@@ -92,23 +101,44 @@ def centre(image: np.ndarray) -> np.ndarray:
     return to_mnist_format(resize(image, 160, 160)) / np.float32(255)
 
 
-def photo(image: np.ndarray) -> np.ndarray:
-    """Take the picture, enlarged 20 times, through all that `digitlib predict` does; nothing where it refuses."""
+def enlarge(image: np.ndarray, number: int, filter: Image.Resampling) -> np.ndarray:
+    """Make a picture as a stranger might: of some size, dark on light or light on dark, with a margin or without.
+
+    Args:
+        number: which of the pictures it is; decides size, ink and margin.
+        filter: how Pillow enlarges it.
+    Returns:
+        float32 (H, W) in steps of 1/255 as in a file, 0 = black, 1 = white.
+    """
+    side = SIDES[number % len(SIDES)]
+    is_dark, has_margin = number // len(SIDES) % 2, number // len(SIDES) // 2 % 2
+    paper = np.pad(image, 2) if has_margin else image
+    picture = np.rint(255 * resize(paper, side, side, filter)).astype(np.float32) / 255
+    return 1 - picture if is_dark else picture
+
+
+def photo(image: np.ndarray, number: int, filter: Image.Resampling) -> np.ndarray:
+    """Take an enlarged picture through all that `digitlib predict` does; return nothing where it refuses."""
     try:
-        digits = split_digits(find_ink(resize(image, 160, 160)))
+        digits = split_digits(find_ink(enlarge(image, number, filter)))
     except ImageError:
         digits = []
-    return (
-        to_mnist_format(digits[0]) / np.float32(255) if len(digits) == 1 else np.zeros((28, 28), np.float32)
-    )
+    if len(digits) != 1:
+        return np.zeros((28, 28), np.float32)
+    return to_mnist_format(digits[0]) / np.float32(255)
 
 
-STAGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "stretched to 28×28": stretch,
-    "in the 20-pixel box": box,
-    "cropped, in the box": crop,
-    "… and centred by mass": centre,
-    "all of `digitlib predict`": photo,
+def of_the_image(prepare: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Return a stage that does not care which picture it is."""
+    return lambda image, number: prepare(image)
+
+
+STAGES: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "stretched to 28×28": of_the_image(stretch),
+    "in the 20-pixel box": of_the_image(box),
+    "cropped, in the box": of_the_image(crop),
+    "… and centred by mass": of_the_image(centre),
+    **{f"`predict`, {name}": partial(photo, filter=filter) for name, filter in FILTERS.items()},
 }
 
 
@@ -116,26 +146,41 @@ def measure(models: dict[str, nn.Module], images: np.ndarray, labels: Tensor) ->
     """Return {recipe: {stage: accuracy}}."""
     results = {name: {} for name in models}
     for stage, prepare in STAGES.items():
-        levels = np.stack([prepare(image) for image in images])
+        levels = np.stack([prepare(image, number) for number, image in enumerate(images)])
         prepared = normalise(torch.from_numpy(np.rint(255 * levels.clip(0, 1)).astype(np.uint8)))
+        is_refused = torch.from_numpy(levels.max((1, 2)) == 0)
         for name, model in models.items():
-            results[name][stage] = (predict_logits(model, prepared).argmax(1) == labels).float().mean().item()
+            is_right = (predict_logits(model, prepared).argmax(1) == labels) & ~is_refused
+            results[name][stage] = is_right.float().mean().item()
     return results
 
 
 def as_markdown(results: dict[str, dict[str, float]], num_images: int) -> str:
     """Return a Markdown table with a row for each stage and a column for each recipe."""
     lines = [
-        f"| preprocessing | {' | '.join(f'`{name}`' for name in results)} |",
-        f"|---|{'---:|' * len(results)}",
+        f"| what the network gets | {' | '.join(f'`{name}`' for name in results)} |",
+        f"|:--|{'--:|' * len(results)}",
     ]
     for stage in STAGES:
         shares = []
         for accuracies in results.values():
             low, high = accuracy_interval(round(accuracies[stage] * num_images), num_images)
-            shares.append(f"{accuracies[stage]:.1%} ({low:.1%} to {high:.1%})")
+            shares.append(f"{accuracies[stage]:.1%} ({100 * low:.1f}–{100 * high:.1f})")
         lines.append(f"| {stage} | {' | '.join(shares)} |")
     return "\n".join(lines)
+
+
+def insert(text: str, table: str) -> str:
+    """Return the page's text with the table between its marks.
+
+    Raises:
+        ValueError: the marks are not there, once each and in order.
+    """
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end) or START in after or END in after:
+        raise ValueError(f"expected one {START} and one {END} after it in {PAGE.name}")
+    return f"{before}{START}\n{table}\n{END}{after}"
 
 
 if __name__ == "__main__":
