@@ -75,7 +75,7 @@ def predict_number(model: nn.Module, path: str | os.PathLike) -> list[Prediction
     Args:
         model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
         path: a picture of one row of digits, that may differ in height or climb a little. Leave paper between them:
-            where digits touch, they are cut apart, and about every other such row comes out wrong.
+            where digits touch, they are cut apart, and more than half of such rows come out wrong.
     Returns:
         One Prediction a digit. "".join(str(p.digit) for p in predictions) is the number, zeros in front included.
     Raises:
