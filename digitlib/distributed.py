@@ -26,6 +26,7 @@ from digitlib.recipes import Recipe, build_model, build_optimizer, build_schedul
 from digitlib.training import EpochRecord, History, train_one_epoch
 
 TIMEOUT = timedelta(minutes=5)  # how long the others wait for one that no longer answers
+TORCHRUN = os.getppid()  # the process that started this one; read once, because it may end between two epochs
 
 
 class ProcessLost(RuntimeError):
@@ -105,11 +106,10 @@ class Shares:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this process's rows of each batch."""
-        parent = os.getppid()
         hook = self.model.register_forward_hook(self._scale_gradients)
         try:
             for images, labels in self.batches:
-                if os.getppid() != parent:  # nobody would end this process any more
+                if os.getppid() != TORCHRUN:  # nobody would end this process any more
                     raise ProcessLost("torchrun has ended")
                 own_images = images.tensor_split(num_processes())[rank()]
                 own_labels = labels.tensor_split(num_processes())[rank()]
