@@ -14,10 +14,6 @@ endif
 LABCONFIG := $(VENV)/etc/jupyter/labconfig/page_config.json
 TOOL    = $(BIN)/python -m tools.
 
-# Threads that spin while they wait make a busy machine many times slower; this has them sleep instead.
-# It must be set before torch is imported, so it is set here for everything.
-export OMP_WAIT_POLICY := PASSIVE
-
 # PyTorch's build. `make book TORCH_BACKEND=cpu` takes the small CPU-only one; .venv remembers the choice.
 ifndef TORCH_BACKEND
 TORCH_BACKEND := $(shell cat $(VENV)/torch-backend 2>/dev/null)
@@ -114,8 +110,8 @@ else
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --torch-backend $(TORCH_BACKEND) -r $(VENV)/requirements.lock
 endif
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@# Kernels import torch first, so the policy above has to stand in what starts them: not all come from this file.
-	$(BIN)/python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE >/dev/null
+	@# How threads wait, digitlib sets where it is imported first; notebooks import torch first.
+	$(BIN)/python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE --env GOMP_SPINCOUNT 1000 >/dev/null
 	@echo "$(CURDIR)" > $(STAMP)
 
 # Built from nothing each time, which takes seconds: a page kept from an earlier build could hide its warning.

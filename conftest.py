@@ -26,10 +26,9 @@ strict_compare = IPyNbCell.compare_outputs
 
 
 def pytest_configure():
-    """Cut this process, and every Python process that it starts, off from the network; have idle threads sleep."""
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "PASSIVE"
-    )  # spinning, they make a busy machine many times slower
+    """Cut this process, and every Python process that it starts, off from the network."""
+    import digitlib  # noqa: F401 - kernels inherit the environment, where it sets how threads wait
+
     os.environ["DIGITLIB_STILL"] = "1"  # the notebooks' widgets show the still that is stored
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if str(OFFLINE) not in path:

@@ -717,19 +717,25 @@ def test_ctrl_c_ends_a_training_in_one_line(tmp_path):
     assert not (tmp_path / "mine.pth").exists()
 
 
-def test_waiting_threads_are_told_to_sleep_before_torch_is_imported():
+@pytest.mark.parametrize(
+    "chosen, expected",
+    [({}, "PASSIVE 1000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None")],
+    ids=["nothing chosen", "the user's choice"],
+)
+def test_how_threads_wait_is_set_before_torch_is_imported(chosen, expected):
     script = (
         "import os, sys\n"
         "class Watch:\n"
         "    def find_spec(name, *_):\n"
         "        if name == 'torch':\n"
-        "            print(os.environ.get('OMP_WAIT_POLICY'), flush=True)\n"
+        "            print(*map(os.environ.get, ['OMP_WAIT_POLICY', 'GOMP_SPINCOUNT']), flush=True)\n"
         "            os._exit(0)\n"
         "sys.meta_path.insert(0, Watch)\n"
         "import digitlib.__main__\n"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    policy = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in policy} | chosen
     found = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
-    assert found.stdout == "PASSIVE\n"
+    assert found.stdout == expected + "\n"

@@ -121,9 +121,8 @@ def execute(notebook: NotebookNode, path: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     begun = []
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "PASSIVE"
-    )  # threads that spin make a busy machine many times slower
+    import digitlib  # noqa: F401 - kernels inherit the environment, where it sets how threads wait
+
     os.environ["DIGITLIB_STILL"] = "1"  # nobody sits there to move a widget
     client = NotebookClient(
         notebook,

@@ -23,8 +23,9 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads slow a busy machine down
+import digitlib  # noqa: F401 - before torch, because it sets how threads wait
 
+# isort: split
 import nbformat
 import torch
 from torch import Tensor, nn
