@@ -128,8 +128,8 @@ RECIPES = {
         Recipe(
             name="quick",
             title="three 3×3 convolutions with batch normalisation, one epoch",
-            model="convnet",
-            model_options={"num_channels": [8, 32, 96], "pooled": [0, 1]},
+            model="shifted",
+            model_options={"num_channels": [8, 32, 128], "pooled": [0, 1]},
             learning_rate=0.03,
             batch_size=128,
             num_epochs=1,
