@@ -115,7 +115,7 @@ class ConvNet(nn.Module):
     Taught in notebook 10. Source: Ioffe and Szegedy 2015 for batch normalisation.
     """
 
-    def __init__(self, num_channels: Sequence[int] = (8, 32, 128), pooled: Sequence[int] = (0, 1)):
+    def __init__(self, num_channels: Sequence[int] = (16, 32, 96), pooled: Sequence[int] = (0, 1)):
         super().__init__()
         layers, num_in, size = [], 1, IMAGE_SIZE
         for number, num_out in enumerate(num_channels):
