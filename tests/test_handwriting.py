@@ -135,13 +135,15 @@ def test_what_the_page_says_follows_from_its_table(shown):
         {name: accuracy for name, (accuracy, _, _) in line.items()} for line in shown.values()
     )
     gains = [centred[name] - stretched[name] for name in RECIPES]
-    assert (round(min(gains)), round(max(gains))) == (10, 48)
+    assert (round(min(gains)), round(max(gains))) == (13, 44)
     assert all(box[name] - stretched[name] > gain / 2 for name, gain in zip(RECIPES, gains)), "more than half"
     by_centring = {name: centred[name] - cropped[name] for name in RECIPES}
-    assert min(by_centring[name] for name in ("mlp", "cnn", "rnn", "quick")) > 5, "five points or more"
+    of_plain = [by_centring[name] for name in ("mlp", "cnn", "rnn", "quick")]
+    assert (round(min(of_plain)), round(max(of_plain))) == (3, 14)
     assert max(abs(by_centring[name]) for name in ("improved", "best")) < 1, "next to nothing"
     for name in RECIPES:
-        assert min(line[name] for line in predicted) > centred[name], "more than the row above, in every way"
+        loss = centred[name] - min(line[name] for line in predicted)
+        assert 0 < loss < 1 if name == "best" else loss < 0, "more than the row above, but for best"
     of_best = [line["best"] for line in predicted]
-    assert 2.5 < max(of_best) - min(of_best) < 4, "by three points"
+    assert round(max(of_best) - min(of_best)) == 4, "by four points"
     assert max(of_best[:2]) < min(of_best[2:]) and of_best[-1] == max(of_best), "squares are the hardest"
