@@ -176,10 +176,13 @@ def test_a_killed_process_ends_the_training_and_leaves_a_whole_checkpoint(lost, 
     assert not path.exists(), "an unfinished network does not look like a finished one"
     num_epochs = len(checkpoints.load(kept).history)
     assert num_epochs >= 1
-    (line, *more) = [line for line in errors.splitlines() if line.startswith("digitlib: ")]
-    assert "has ended" in line
-    assert f"{num_epochs} of 100000 epochs are kept in {kept}; start the training again" in line
-    assert all("has ended" in line for line in more)
+    lines = [line for line in errors.splitlines() if line.startswith("digitlib: ")]
+    assert lines and all("has ended" in line for line in lines)
+    # Where torchrun is lost, one process may notice before the other has written its last epoch.
+    assert any(
+        f"{num_epochs} of 100000 epochs are kept in {kept}; start the training again" in line
+        for line in lines
+    )
     ours = errors.partition("torch/distributed/elastic")[
         0
     ]  # torchrun reports the loss in its own way, after us
