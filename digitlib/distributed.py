@@ -231,17 +231,19 @@ def _process_group(backend: str) -> Iterator[None]:
         raise ProcessLost("torchrun has told this process to stop, because another one has ended")
 
     in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if in_main_thread else None
+    afterwards = signal.signal(signal.SIGTERM, stop) if in_main_thread else None
     try:
         dist.init_process_group(backend, timeout=TIMEOUT)
         yield
-    except RuntimeError as error:
+    except (RuntimeError, KeyboardInterrupt) as error:
         lost = isinstance(error, dist.DistError) or "gloo" in str(error) or "onnection" in str(error)
+        if lost or isinstance(error, (ProcessLost, KeyboardInterrupt)):
+            afterwards = signal.SIG_IGN  # this process is about to end and has a last word to say before
         if lost and not isinstance(error, ProcessLost):
             raise ProcessLost("another process has ended, or answers no longer") from error
         raise
     finally:
         if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, afterwards)
         if dist.is_initialized():
             dist.destroy_process_group()

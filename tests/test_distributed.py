@@ -274,7 +274,26 @@ def test_a_batch_with_fewer_images_than_processes_is_refused(batch_size, smalles
         distributed.train(change(find("mlp"), batch_size=batch_size))
 
 
-def test_an_error_that_has_nothing_to_do_with_the_others_keeps_its_name(monkeypatch):
+@pytest.fixture
+def same_sigterm():
+    """Have this process end at SIGTERM as before, afterwards."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield before
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_process_that_lost_another_says_so_before_torchrun_can_end_it(monkeypatch, same_sigterm):
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda *arguments, **options: None)
+    with distributed._process_group("gloo"):
+        assert callable(signal.getsignal(signal.SIGTERM))
+    assert signal.getsignal(signal.SIGTERM) == same_sigterm
+    for loss in (RuntimeError("[gloo/transport] Connection closed by peer"), KeyboardInterrupt()):
+        with pytest.raises((distributed.ProcessLost, KeyboardInterrupt)), distributed._process_group("gloo"):
+            raise loss
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+
+
+def test_an_error_that_has_nothing_to_do_with_the_others_keeps_its_name(monkeypatch, same_sigterm):
     monkeypatch.setattr(distributed.dist, "init_process_group", lambda *arguments, **options: None)
     with pytest.raises(RuntimeError, match="out of memory") as caught, distributed._process_group("gloo"):
         raise RuntimeError("out of memory")
