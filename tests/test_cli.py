@@ -19,6 +19,7 @@ from digitlib import __main__ as cli
 from digitlib import checkpoints, data, predict, recipes
 from digitlib.models import MODELS, count_parameters
 from digitlib.recipes import RECIPES, Recipe, change
+from tools.bench import without_thread_policy
 
 COMMANDS = ["recipes", "train", "evaluate", "predict"]
 TINY = Recipe(
@@ -733,8 +734,7 @@ def test_how_threads_wait_is_set_before_torch_is_imported(chosen, expected):
         "sys.meta_path.insert(0, Watch)\n"
         "import digitlib.__main__\n"
     )
-    policy = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-    environment = {name: value for name, value in os.environ.items() if name not in policy} | chosen
+    environment = without_thread_policy() | chosen
     found = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )

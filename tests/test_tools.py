@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -362,10 +361,7 @@ def test_a_busy_neighbour_is_borne(stored):
 
 
 # With OMP_DISPLAY_ENV, OpenMP says on stderr how long a waiting thread spins before it sleeps.
-POLICY = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-LET_OPENMP_TELL = {name: value for name, value in os.environ.items() if name not in POLICY} | {
-    "OMP_DISPLAY_ENV": "VERBOSE"
-}
+LET_OPENMP_TELL = bench.without_thread_policy() | {"OMP_DISPLAY_ENV": "VERBOSE"}
 
 
 @pytest.mark.parametrize(

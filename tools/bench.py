@@ -57,7 +57,7 @@ from digitlib.recipes import (
     has_bf16,
     precision,
 )
-from digitlib.training import train_one_epoch
+from digitlib.training import fit, train_one_epoch
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "book" / "bench.json"
@@ -79,7 +79,7 @@ EARLIER = {
         **USUAL | {"learning_rate": 0.05},
     ),
 }
-# So many epochs each: enough for the plain way to read those shares of the validation images right.
+# So many epochs each: enough for the plain CNN and the plain dense network to read their share of TARGETS right.
 EPOCHS = {"cnn": 4, "mlp": 8, "rnn": 2}
 # Ours to an accuracy: short trainings, each with a one-cycle of its own, on a share of the images. There quick takes
 # batches of 64: as many steps as that matter more than how long each takes.
@@ -233,10 +233,10 @@ def plain_epoch(model: nn.Module, optimizer, train_loader, validation_loader, cl
     return num_correct / num_images
 
 
-def our_epoch(model: nn.Module, optimizer, recipe: Recipe, data: dict, generator, schedule=None) -> float:
+def our_epoch(model: nn.Module, optimizer, recipe: Recipe, data: dict, generator) -> float:
     """Train for an epoch and validate as `digitlib.recipes.train` does; return the validation accuracy."""
     epoch = epoch_batches(recipe, *data["train"], generator)
-    train_one_epoch(model, epoch, optimizer, schedule=schedule, clip_norm=recipe.clip_norm)
+    train_one_epoch(model, epoch, optimizer, clip_norm=recipe.clip_norm)
     return evaluate(model, *data["validation"]).accuracy
 
 
@@ -282,12 +282,19 @@ def short_training(recipe: Recipe, share: float, data: dict) -> tuple[float, flo
     model = build_model(recipe).to(memory_format=torch.channels_last)
     optimizer = build_optimizer(recipe, model)
     num_steps = -(-len(images) // recipe.batch_size) * recipe.num_epochs
-    schedule = build_schedule(recipe, optimizer, num_steps=num_steps)
-    for _ in range(recipe.num_epochs):
-        accuracy = our_epoch(
-            model, optimizer, recipe, data | {"train": (images, labels)}, generator, schedule
-        )
-    return time.perf_counter() - start, accuracy
+    history = fit(
+        model,
+        partial(epoch_batches, recipe, images, labels, generator),
+        data["validation"],
+        optimizer=optimizer,
+        num_epochs=recipe.num_epochs,
+        schedule=build_schedule(recipe, optimizer, num_steps=num_steps),
+        clip_norm=recipe.clip_norm,
+        progress=False,
+    )
+    if history.interrupted:
+        raise KeyboardInterrupt
+    return time.perf_counter() - start, history.validation_accuracy[-1]
 
 
 def measure_plain(repeat: int, quick: bool) -> dict:
@@ -531,6 +538,13 @@ def train_command(launcher: list[str], name: str, environment: dict[str, str]) -
     return float(done.stdout.splitlines()[-2].split()[-2])  # "validation accuracy ... after 1 epochs, 4.2 s"
 
 
+def without_thread_policy() -> dict[str, str]:
+    """Return the environment as it is where nobody has said yet how threads wait."""
+    return {
+        name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    }
+
+
 def measure_neighbour(repeat: int, quick: bool) -> dict:
     """Time a training of one epoch, loading included, alone and beside a process that keeps one core busy.
 
@@ -540,8 +554,7 @@ def measure_neighbour(repeat: int, quick: bool) -> dict:
         "digitlib train": [str(Path(sys.executable).with_name("digitlib"))],
         "import digitlib": [sys.executable, "-c", SCRIPT],
     }
-    policy = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-    environment = {name: value for name, value in os.environ.items() if name not in policy}
+    environment = without_thread_policy()
     train = partial(train_command, name="mlp" if quick else "cnn", environment=environment)
     found = {name: {"quiet": [], "busy": []} for name in ways}
     for _ in range(repeat):
