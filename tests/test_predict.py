@@ -562,7 +562,7 @@ def test_nothing_takes_two_seconds_or_a_gigabyte(trials, name):
     assert status == 0
     words = TRIALS[name][1]
     assert message == "" if words is None else words in message and "traceback" not in message
-    # Of the processor, not of the clock on the wall, and in this machine's own measure: at most twice what must be
-    # done anyway, and some. Fifty million pixels, decoded alone, take a third of a second on a laptop.
-    assert seconds < 0.3 + 2.5 * yardstick
+    # Of the processor, not of the clock on the wall. Fifty million pixels, decoded alone, take a third of a second on a
+    # laptop; a machine that is slower than that is allowed as many times more than what must be done anyway.
+    assert seconds < max(2, 0.3 + 2.5 * yardstick)
     assert kilobytes < 1_000_000
