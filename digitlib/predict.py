@@ -2,7 +2,7 @@
 
     load_grey        any picture file                      -> grey levels, upright, at most 400 pixels a side
     even_light       paper, light and shadow               -> how much darker than its paper each pixel is
-    find_ink         noise, ruled lines, shadows, specks   -> the writing alone, everything else exactly 0
+    find_ink         noise, ruled lines, shadows, a desk   -> the writing alone, everything else exactly 0
     split_digits     the writing                           -> each digit on its own, from left to right
     to_mnist_format  writing of any size, anywhere         -> 28x28, as the makers of MNIST did it
     predict          all of these, then the network        -> a digit and ten probabilities
@@ -33,6 +33,7 @@ MAX_PIXELS = 64_000_000
 MAX_PIXELS_OF = {"WEBP": 24_000_000}  # its decoder holds the whole picture several times over
 LARGE = 0.4  # of the longest piece's length: from there on a piece may be a digit, below it is part of one or a speck
 BLANK = "expected a digit, found a blank picture; write darker, or crop it closer"
+BLUR = 0.01  # of the longer side: broad beside a ruled line, narrow beside a stroke
 WORKING_SIDE = 400  # pixels: plenty for a result of 28, and it averages a camera's noise away
 
 
@@ -60,8 +61,8 @@ def predict(model: nn.Module, path: str | os.PathLike) -> Prediction:
 
     Args:
         model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
-        path: a picture of one digit; dark on light or light on dark, any size. Paper should fill it: the edge of a
-            sheet on a dark desk may be taken for ink.
+        path: a picture of one digit; dark on light or light on dark, any size. Paper had better fill it: a dark desk
+            around the sheet is left out where it is told from ink, which is nearly always.
     Raises:
         ImageError: the file is no readable picture, nothing is written on it, or several digits are.
     Taught in notebook 11.
@@ -282,8 +283,12 @@ def _is_half_lit(levels: np.ndarray) -> np.ndarray:
     return (0.35 < levels) & (levels < 0.85)
 
 
+def _sides(grey: np.ndarray) -> list[np.ndarray]:
+    return [grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]]
+
+
 def _border(grey: np.ndarray) -> np.ndarray:
-    return np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+    return np.concatenate(_sides(grey))
 
 
 def find_ink(grey: np.ndarray) -> np.ndarray:
@@ -298,15 +303,22 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     Taught in notebook 11.
     """
     dark, is_photo = even_light(grey)
+    dark = _clear_desk(dark, is_photo)
     smooth = skimage.filters.gaussian(dark, max(dark.shape) / 400) if max(dark.shape) > 100 else dark
-    threshold = skimage.filters.threshold_otsu(smooth)
-    if smooth.max() > threshold:
-        # Half as dark as the ink: most shadows and ruled lines stay below that.
-        threshold = max(threshold, np.percentile(smooth[smooth > threshold], 90) / 2)
+    threshold = _threshold(smooth)
     is_broad = not is_photo and _is_broad(dark)
     if is_broad:  # a few pixels, enlarged: a pale one may be all that holds two parts of a stroke together
         threshold /= 2
     body = _find_writing(smooth, threshold, dark, is_photo)
+    if (
+        is_photo and not body.any()
+    ):  # as pale as the ruled lines, but broader: a blur leaves little of the lines
+        soft = skimage.filters.gaussian(dark, BLUR * max(dark.shape))
+        limit = _threshold(soft)
+        if _median_above(limit, soft) > 0.5 * _median_above(threshold, smooth):
+            body = _find_writing(soft, limit, soft, is_photo)
+        if body.any():
+            dark, smooth, threshold = soft, soft, limit
     if not body.any():  # small writing among many ruled lines: is anything twice as dark as they are?
         lines = smooth[smooth > threshold]
         threshold = max(0.2, 2 * np.median(lines)) if lines.size else threshold
@@ -324,6 +336,45 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     kept = _drop_specks(kept, dark)
     ink_level = np.percentile(smooth[body], 90)
     return np.where(kept, np.clip((dark - floor) / (ink_level - floor), 0, 1), 0).astype(np.float32)
+
+
+def _threshold(dark: np.ndarray) -> float:
+    """Return the level above which pixels may be ink."""
+    threshold = skimage.filters.threshold_otsu(dark)
+    if dark.max() > threshold:
+        # Half as dark as the ink: most shadows and ruled lines stay below that.
+        threshold = max(threshold, np.percentile(dark[dark > threshold], 90) / 2)
+    return threshold
+
+
+def _median_above(threshold: float, dark: np.ndarray) -> float:
+    above = dark[dark > threshold]
+    return float(np.median(above)) if above.size else 0.0
+
+
+def _clear_desk(dark: np.ndarray, is_photo: bool) -> np.ndarray:
+    """Make paper of the desk around a sheet: broader than a ruled line, it fills a corner or lies along a side.
+
+    Where nothing else is dark, what lies along a side may be the writing; in a drawing, so may what fills a corner.
+    """
+    side = max(dark.shape)
+    if side <= 64:
+        return dark  # too small to tell
+    reach = 0.008 * side
+    width = int(np.ceil(reach)) + 1
+    mask = dark > skimage.filters.threshold_otsu(dark)
+    opened = skimage.morphology.isotropic_opening(np.pad(mask, width, mode="edge"), reach)
+    opened = opened[width:-width, width:-width]
+    pieces = skimage.measure.label(opened, connectivity=1)
+    share = 0.15 if is_photo else 0.8
+    desk = [np.flatnonzero(np.bincount(edge) > share * len(edge)) for edge in _sides(pieces)]
+    corners = pieces[[0, 0, -1, -1], [0, -1, 0, -1]] if is_photo else []
+    is_desk = np.isin(pieces, np.concatenate([corners, *desk])) & opened
+    if not (opened & ~is_desk).any():
+        is_desk = np.isin(pieces, corners) & opened
+    if is_desk.any():
+        dark = np.where(skimage.morphology.isotropic_dilation(is_desk, 3 * reach), 0, dark).astype(np.float32)
+    return dark
 
 
 def _is_broad(dark: np.ndarray) -> bool:

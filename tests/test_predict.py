@@ -357,6 +357,59 @@ def test_a_shadow_on_blank_paper_is_no_digit(tmp_path, corner):
         prepare(photograph(shadow(320, 400, corner=corner), tmp_path / "photo.jpg"))
 
 
+def pencil(drawn, level=0.5):
+    """The drawn digit as a pencil leaves it: pale, and in grains."""
+    grains = np.random.default_rng(1).normal(1, 0.3, (drawn.height, drawn.width)).clip(0.2, 1.6)
+    return 1 - level * grains * (1 - np.asarray(drawn) / 255)
+
+
+@pytest.mark.parametrize("lines", [0.75, 0.6, 0.55])
+def test_pencil_on_squares_as_dark_as_itself(drawn, tmp_path, lines):
+    levels = pencil(drawn)
+    ruled = np.zeros_like(levels, dtype=bool)
+    ruled[::30] = ruled[:, ::30] = True
+    photo = photograph(np.where(ruled, lines * levels, levels), tmp_path / "photo.jpg")
+    assert difference(prepare(photo), prepare(save(drawn, tmp_path))) < 25
+
+
+def desk(levels, *sides, width=0.08, level=0.2):
+    """A dark desk beside the sheet, at these sides of the picture; the edges of the sheet are not quite straight."""
+    height, length = levels.shape
+    rows, columns = np.mgrid[:height, :length] / max(levels.shape)
+    slant = 0.06 * (rows - columns)
+    distance = {
+        "left": columns + slant,
+        "right": columns[0, -1] - columns + slant,
+        "top": rows + slant,
+        "bottom": rows[-1, 0] - rows + slant,
+    }
+    return np.where(np.any([distance[side] < width for side in sides], axis=0), level, levels)
+
+
+@pytest.mark.parametrize("width", [0.03, 0.08, 0.15])
+@pytest.mark.parametrize(
+    "sides", [["left"], ["bottom"], ["top", "left"], ["left", "right"]], ids=lambda sides: "-".join(sides)
+)
+@pytest.mark.parametrize("strength", [1.0, 0.5], ids=["ink", "pencil"])
+def test_the_desk_around_the_sheet_is_no_ink(drawn, tmp_path, sides, width, strength):
+    levels = 1 - strength * (1 - np.asarray(drawn) / 255)
+    light = np.linspace(1, 0.85, drawn.width)
+    photo = photograph(light * desk(levels, *sides, width=width), tmp_path / "photo.jpg")
+    assert difference(prepare(photo), prepare(save(drawn, tmp_path))) < 14
+
+
+def test_a_bar_along_the_edge_of_a_drawing_is_part_of_the_digit(tmp_path):
+    levels = np.full((300, 200), 255, np.uint8)
+    levels[:30] = 0  # a 7 that was cropped to its box
+    for row in range(30, 300):
+        levels[row, 170 - row // 2 : 200 - row // 2] = 0
+    seven = prepare(save(Image.fromarray(levels), tmp_path, "tight.png"))
+    wide = prepare(save(Image.fromarray(np.pad(levels, 60, constant_values=255)), tmp_path, "wide.png"))
+    assert difference(seven, wide) < 5
+    photo = prepare(photograph(levels / 255, tmp_path / "photo.jpg"))
+    assert difference(photo, wide) < 14
+
+
 def test_blank_squared_paper_is_no_digit(tmp_path):
     with pytest.raises(ImageError, match="blank"):
         prepare(photograph(squared(320, 400), tmp_path / "photo.jpg"))
