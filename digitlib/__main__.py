@@ -79,6 +79,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="turn, shift and scale each image a little, anew each epoch",
     )
     command.add_argument(
+        "--coarsen",
+        action=argparse.BooleanOptionalAction,
+        help="make a quarter of the images coarse, as pictures of few pixels are",
+    )
+    command.add_argument(
         "--device", default="cpu", choices=["cpu", "cuda", "mps"], help="where to train (default: cpu)"
     )
     command.add_argument(
@@ -111,6 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
         "read the digit in each picture",
         "digitlib predict photo.jpg\n  digitlib predict *.png --checkpoint mine.pth --json\n"
         "  digitlib predict --number row.jpg",
+        "The recipe robust was made for pictures from elsewhere: digitlib train robust --output mine.pth",
     )
     command.add_argument(
         "images", nargs="+", type=Path, metavar="IMAGE", help="a picture of one digit, any usual format"
@@ -154,6 +160,7 @@ def train(options: argparse.Namespace) -> int:
         num_epochs=options.epochs,
         seed=options.seed,
         augment=options.augment,
+        coarsen=options.coarsen,
     )
     _expect_device(options.device)
     path = options.output or checkpoints.checkpoint_path(recipe)

@@ -280,6 +280,37 @@ def augment(
     return F.grid_sample(images - background, grid, align_corners=False) + background
 
 
+def coarsen(images: Tensor, generator: torch.Generator, *, share: float = 0.25) -> Tensor:
+    """Make a share of a batch's images coarse, as if a picture of a few large pixels had been enlarged.
+
+    The first images of the batch are averaged into 8x8 to 15x15 squares and enlarged again, by a filter drawn anew each
+    time; their brightest pixel comes out white. The others stay as they are.
+
+    Args:
+        images: float32 (N, 1, 28, 28), normalised with TRAIN_MEAN and TRAIN_STD, in random order.
+        generator: a generator on the CPU; the same seed draws the same changes.
+        share: of the images, from 0 to 1.
+    Returns:
+        float32 (N, 1, 28, 28), new tensor.
+    Raises:
+        ValueError: images has another shape or dtype.
+    Taught in notebook 10.
+    """
+    if not images.is_floating_point() or images.shape[1:] != (1, 28, 28):
+        raise ValueError(
+            f"expected normalised float images of shape (N, 1, 28, 28), got {images.dtype} of shape "
+            f"{tuple(images.shape)}; normalise(images) makes them from uint8 images"
+        )
+    coarse, fine = images.tensor_split([round(share * len(images))])
+    side = int(torch.randint(8, 16, (), generator=generator))
+    filter = ("nearest", "bilinear", "bicubic")[int(torch.randint(3, (), generator=generator))]
+    background, white = -TRAIN_MEAN / TRAIN_STD, (1 - TRAIN_MEAN) / TRAIN_STD
+    small = F.interpolate(coarse - background, size=side, mode="area")
+    ink = F.interpolate(small, size=28, mode=filter).clamp(min=0)  # bicubic goes below the background
+    ink *= (white - background) / ink.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-3)
+    return torch.cat([ink + background, fine])
+
+
 def _open_mnist(part: str, folder: Path | str | None, transform: Callable | None = None):
     from torchvision.datasets import MNIST
 

@@ -134,8 +134,7 @@ class ConvNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float32 (N, 10); softmax(dim=1) makes them probabilities."""
         check_images(images)
-        x = self.features(images)  # (N, channels, size, size)
-        return self.fc(x.flatten(1))
+        return self.fc(self.features(images).flatten(1))  # features: (N, channels, size, size)
 
 
 # What a digit may be moved by, in rows and columns, for a ShiftedConvNet to read it again.

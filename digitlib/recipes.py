@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from digitlib.data import augment, batches, load_part
+from digitlib.data import augment, batches, coarsen, load_part
 from digitlib.models import MODELS
 from digitlib.training import History, fit
 
@@ -33,6 +33,7 @@ class Recipe:
         learning_rate: the highest one where the schedule is "one-cycle" (a rise, then a long fall).
         clip_norm: gradients longer than this are scaled down to it; None leaves them.
         augment: turn, shift and scale each image a little, anew each epoch.
+        coarsen: make a quarter of the images coarse, others each epoch, as pictures of few pixels are.
         seed: decides the first weights, the order of the images, dropout and augmentation.
     Raises:
         ValueError: a setting is none that training knows.
@@ -52,6 +53,7 @@ class Recipe:
     schedule: str = "one-cycle"
     clip_norm: float | None = None
     augment: bool = False
+    coarsen: bool = False
     seed: int = 0
 
     def __post_init__(self):
@@ -66,8 +68,9 @@ class Recipe:
             raise ValueError(f"expected name in small letters, digits, - and _, got {self.name!r}")
         if not isinstance(self.title, str) or not self.title.isprintable():
             raise ValueError(f"expected title to be one printable line, got {self.title!r}")
-        if not isinstance(self.augment, bool):
-            raise ValueError(f"expected augment to be True or False, got {self.augment!r}")
+        for setting in ("augment", "coarsen"):
+            if not isinstance(getattr(self, setting), bool):
+                raise ValueError(f"expected {setting} to be True or False, got {getattr(self, setting)!r}")
         for setting in ("batch_size", "num_epochs"):
             value = getattr(self, setting)
             if type(value) is not int or value < 1:  # True is an int as well
@@ -95,6 +98,7 @@ IMPROVED = Recipe(
     num_epochs=4,
     augment=True,
 )
+BEST = replace(IMPROVED, name="best", title="the same six convolutions, ten epochs", num_epochs=10)
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -135,7 +139,8 @@ RECIPES = {
             num_epochs=1,
         ),
         IMPROVED,
-        replace(IMPROVED, name="best", title="the same six convolutions, ten epochs", num_epochs=10),
+        BEST,
+        replace(BEST, name="robust", title="as best, a quarter of the images made coarse", coarsen=True),
     )
 }
 
@@ -270,4 +275,5 @@ def epoch_batches(
         generator: on the CPU; decides the order and the augmentation.
     """
     for batch_images, batch_labels in batches(images, labels, recipe.batch_size, generator):
-        yield (augment(batch_images, generator) if recipe.augment else batch_images), batch_labels
+        moved = augment(batch_images, generator) if recipe.augment else batch_images
+        yield (coarsen(moved, generator) if recipe.coarsen else moved), batch_labels

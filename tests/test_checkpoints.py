@@ -537,6 +537,7 @@ def test_settings_that_no_recipe_has(changes, words, forge):
         {"title": "a title\x1b]0;of the terminal\x07"},
         {"learning_rate": None},
         {"augment": "yes"},
+        {"coarsen": 1},
         {"seed": True},
         {"num_epochs": True},
     ],

@@ -232,13 +232,14 @@ def test_every_setting_reaches_the_training(run, tiny, tmp_path):
     path = tmp_path / "folders" / "on the way" / "mine.pth"
     code, output, _ = run(
         *("train", "tiny", "--learning-rate", "0.01", "--batch-size", "75", "--epochs", "3"),
-        *("--seed", "7", "--augment", "--output", path),
+        *("--seed", "7", "--augment", "--coarsen", "--output", path),
     )
     assert code == 0
     assert output.splitlines()[0] == "training tiny: a test, 3 epochs, seed 7"
     assert output.splitlines()[-1] == f"saved {path}"
     checkpoint = checkpoints.load(path)
-    expected = change(TINY, learning_rate=0.01, batch_size=75, num_epochs=3, seed=7, augment=True)
+    settings = {"learning_rate": 0.01, "batch_size": 75, "num_epochs": 3, "seed": 7}
+    expected = change(TINY, **settings, augment=True, coarsen=True)
     assert checkpoint.recipe == expected
     assert len(checkpoint.history) == 3
     assert len(checkpoint.history.step_loss) == 3 * 4
@@ -269,12 +270,13 @@ def test_another_optimizer_brings_a_learning_rate_that_suits_it(options, expecte
     assert (recipe.optimizer, recipe.learning_rate, recipe.momentum) == expected
 
 
-def test_augmentation_can_be_switched_off(run, tiny, monkeypatch, tmp_path):
-    monkeypatch.setitem(RECIPES, "tiny", change(TINY, augment=True, num_epochs=1))
+@pytest.mark.parametrize("setting", ["augment", "coarsen"])
+def test_augmentation_can_be_switched_off(setting, run, tiny, monkeypatch, tmp_path):
+    monkeypatch.setitem(RECIPES, "tiny", change(TINY, num_epochs=1, **{setting: True}))
     run("train", "tiny", "--output", tmp_path / "on.pth")
-    run("train", "tiny", "--no-augment", "--output", tmp_path / "off.pth")
-    assert checkpoints.load(tmp_path / "on.pth").recipe.augment is True
-    assert checkpoints.load(tmp_path / "off.pth").recipe.augment is False
+    run("train", "tiny", f"--no-{setting}", "--output", tmp_path / "off.pth")
+    assert getattr(checkpoints.load(tmp_path / "on.pth").recipe, setting) is True
+    assert getattr(checkpoints.load(tmp_path / "off.pth").recipe, setting) is False
 
 
 def test_an_unknown_recipe(run, no_training):

@@ -28,6 +28,7 @@ from digitlib.data import (
     DataError,
     augment,
     batches,
+    coarsen,
     data_folder,
     data_loader,
     fetch,
@@ -538,6 +539,55 @@ def test_augmentation_takes_images_of_any_memory_layout():
     assert torch.equal(every_other, augment(images[::2].contiguous(), torch.Generator().manual_seed(0)))
 
 
+def sharpness(images):
+    """How much of an image its neighbours, two pixels away, do not foretell; less in coarse images."""
+    smooth = torch.nn.functional.avg_pool2d(images, 3, stride=1, padding=1)
+    return (images - smooth).square().mean(dim=(1, 2, 3))
+
+
+def test_coarsen_makes_a_share_of_the_images_coarse_and_leaves_the_others():
+    images = normalise(load_raw("train")[0][:100])
+    for seed in range(20):
+        coarse = coarsen(images, torch.Generator().manual_seed(seed), share=0.4)
+        assert coarse.shape == images.shape and coarse.dtype == torch.float32
+        assert torch.equal(coarse[40:], images[40:])
+        assert (coarse[:40] != images[:40]).flatten(1).any(dim=1).all()
+        # MNIST's strokes are two to three pixels wide, and a coarse pixel is about as wide.
+        assert sharpness(coarse[:40]).mean() < 0.9 * sharpness(images[:40]).mean()
+        # The digit stays where it was, as dark as it was.
+        assert (moments(coarse)[0] - moments(images)[0]).abs().max() < 1.5
+        brightest = coarse.amax(dim=(1, 2, 3))
+        assert torch.allclose(brightest[:40], torch.tensor((1 - TRAIN_MEAN) / TRAIN_STD), atol=1e-4)
+        assert coarse.min().item() == pytest.approx(BACKGROUND, abs=1e-5)
+
+
+def test_coarse_pixels_come_in_several_sizes_and_by_several_filters():
+    image = torch.full((4, 1, 28, 28), BACKGROUND)
+    image[:, 0, 13, 13] = (1 - TRAIN_MEAN) / TRAIN_STD
+    spots = [coarsen(image, torch.Generator().manual_seed(seed))[0, 0] for seed in range(60)]
+    assert len({tuple((spot > BACKGROUND + 0.01).flatten().tolist()) for spot in spots}) > 10
+    flat = sum(len((spot * 1000).round().unique()) == 2 for spot in spots)  # squares of one grey level
+    assert 10 < flat < 30
+
+
+def test_coarsen_leaves_its_input_and_the_global_random_numbers_alone():
+    images = normalise(load_raw("train")[0][:20])
+    before, state = images.clone(), torch.random.get_rng_state()
+    changed = coarsen(images, torch.Generator().manual_seed(0))
+    assert torch.equal(images, before)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(changed, coarsen(images, torch.Generator().manual_seed(0)))
+    changed.zero_()
+    assert torch.equal(images, before), "the result shares no memory with the input"
+
+
+@pytest.mark.parametrize("num_images", [0, 1, 3])
+def test_coarsen_bears_the_last_batch_and_a_blank_image(num_images):
+    blank = torch.full((num_images, 1, 28, 28), BACKGROUND)
+    coarse = coarsen(blank, torch.Generator(), share=1)
+    assert torch.allclose(coarse, blank, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "images",
     [
@@ -548,9 +598,10 @@ def test_augmentation_takes_images_of_any_memory_layout():
         torch.zeros(5, 3, 28, 28),
     ],
 )
-def test_augment_says_what_it_expects(images):
+@pytest.mark.parametrize("change", [augment, coarsen])
+def test_augmentation_says_what_it_expects(change, images):
     with pytest.raises(ValueError) as caught:
-        augment(images, torch.Generator())
+        change(images, torch.Generator())
     message = str(caught.value)
     assert "shape (N, 1, 28, 28)" in message
     assert f"got {images.dtype} of shape {tuple(images.shape)}" in message

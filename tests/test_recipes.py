@@ -83,6 +83,13 @@ def test_the_improved_recipes_are_there():
     assert {RECIPES[name].model for name in ("quick", "improved", "best")} == {"shifted"}
 
 
+def test_robust_differs_from_best_in_its_coarse_images_alone():
+    assert (
+        change(RECIPES["robust"], name="best", title=RECIPES["best"].title, coarsen=False) == RECIPES["best"]
+    )
+    assert [name for name, recipe in RECIPES.items() if recipe.coarsen] == ["robust"]
+
+
 def test_weight_decay_shrinks_the_weights_apart_from_the_gradient():
     model = torch.nn.Linear(1, 1, bias=False)
     recipe = change(SMALL, optimizer="adamw", learning_rate=0.1, weight_decay=0.2)
@@ -131,7 +138,7 @@ def test_recipes_cannot_be_changed_in_place():
 
 
 @pytest.mark.parametrize(
-    "recipe", [SMALL, change(SMALL, augment=True), change(SMALL, model="rnn", optimizer="sgd")]
+    "recipe", [SMALL, change(SMALL, augment=True, coarsen=True), change(SMALL, model="rnn", optimizer="sgd")]
 )
 def test_the_same_seed_gives_the_identical_history_in_one_process_and_in_two(recipe, few_images):
     first_model, first = train(recipe)
@@ -166,9 +173,10 @@ def test_training_leaves_the_global_random_numbers_as_they_were(few_images):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_augmentation_changes_what_the_network_sees_but_not_the_data(few_images):
+@pytest.mark.parametrize("setting", ["augment", "coarsen"])
+def test_augmentation_changes_what_the_network_sees_but_not_the_data(setting, few_images):
     images = data.load_part("train")[0][:1500].clone()
-    plain, augmented = train(SMALL)[1], train(change(SMALL, augment=True))[1]
+    plain, augmented = train(SMALL)[1], train(change(SMALL, **{setting: True}))[1]
     assert plain.step_loss != augmented.step_loss
     assert torch.equal(data.load_part("train")[0][:1500], images)
 
