@@ -83,7 +83,7 @@ def test_accuracies_are_counted_and_shown(data, monkeypatch):
     assert head == "| what the network gets | `threes` |"
     assert len(rows) == len(stages)
     # Three of forty: the limits by Wilson's formula, calculated by hand.
-    assert share == pytest.approx(3 / 40) and all(row.endswith(" | 7.5% (2.6–19.9) |") for row in rows)
+    assert share == pytest.approx(3 / 40) and all(row.endswith(" | 7.5%<br>2.6–19.9 |") for row in rows)
 
 
 def test_a_picture_that_is_refused_counts_as_misread(monkeypatch):
@@ -118,7 +118,7 @@ def shown():
     head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
     recipes = [name.strip("`") for name in head[1:]]
     numbers = [
-        [tuple(map(float, re.fullmatch(r"([\d.]+)% \(([\d.]+)–([\d.]+)\)", cell).groups())) for cell in cells]
+        [tuple(map(float, re.fullmatch(r"([\d.]+)%<br>([\d.]+)–([\d.]+)", cell).groups())) for cell in cells]
         for _, *cells in rows
     ]
     return {row[0]: dict(zip(recipes, line, strict=True)) for row, line in zip(rows, numbers)}
