@@ -294,7 +294,7 @@ def coarsen(images: Tensor, generator: torch.Generator, *, share: float = 0.25) 
         float32 (N, 1, 28, 28), new tensor.
     Raises:
         ValueError: images has another shape or dtype.
-    Taught in notebook 10.
+    Explained in book/handwriting.md.
     """
     if not images.is_floating_point() or images.shape[1:] != (1, 28, 28):
         raise ValueError(
