@@ -260,11 +260,7 @@ def augment(
         ValueError: images has another shape or dtype.
     Taught in notebook 03.
     """
-    if not images.is_floating_point() or images.shape[1:] != (1, 28, 28):
-        raise ValueError(
-            f"expected normalised float images of shape (N, 1, 28, 28), got {images.dtype} of shape "
-            f"{tuple(images.shape)}; normalise(images) makes them from uint8 images"
-        )
+    check_normalised(images)
 
     def draw(limit: float) -> Tensor:
         return (2 * torch.rand(len(images), generator=generator) - 1) * limit
@@ -296,11 +292,7 @@ def coarsen(images: Tensor, generator: torch.Generator, *, share: float = 0.25) 
         ValueError: images has another shape or dtype.
     Explained in book/handwriting.md.
     """
-    if not images.is_floating_point() or images.shape[1:] != (1, 28, 28):
-        raise ValueError(
-            f"expected normalised float images of shape (N, 1, 28, 28), got {images.dtype} of shape "
-            f"{tuple(images.shape)}; normalise(images) makes them from uint8 images"
-        )
+    check_normalised(images)
     coarse, fine = images.tensor_split([round(share * len(images))])
     side = int(torch.randint(8, 16, (), generator=generator))
     filter = ("nearest", "bilinear", "bicubic")[int(torch.randint(3, (), generator=generator))]
@@ -309,6 +301,15 @@ def coarsen(images: Tensor, generator: torch.Generator, *, share: float = 0.25) 
     ink = F.interpolate(small, size=28, mode=filter).clamp(min=0)  # bicubic goes below the background
     ink *= (white - background) / ink.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-3)
     return torch.cat([ink + background, fine])
+
+
+def check_normalised(images: Tensor) -> None:
+    """Raise a ValueError that names the shape and the dtype expected, unless images is a float (N, 1, 28, 28)."""
+    if not images.is_floating_point() or images.shape[1:] != (1, 28, 28):
+        raise ValueError(
+            f"expected normalised float images of shape (N, 1, 28, 28), got {images.dtype} of shape "
+            f"{tuple(images.shape)}; normalise(images) makes them from uint8 images"
+        )
 
 
 def _open_mnist(part: str, folder: Path | str | None, transform: Callable | None = None):

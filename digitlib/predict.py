@@ -310,9 +310,8 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     if is_broad:  # a few pixels, enlarged: a pale one may be all that holds two parts of a stroke together
         threshold /= 2
     body = _find_writing(smooth, threshold, dark, is_photo)
-    if (
-        is_photo and not body.any()
-    ):  # as pale as the ruled lines, but broader: a blur leaves little of the lines
+    if is_photo and not body.any():
+        # As pale as the ruled lines, but broader? A blur leaves little of the lines.
         soft = skimage.filters.gaussian(dark, BLUR * max(dark.shape))
         limit = _threshold(soft)
         if _median_above(limit, soft) > 0.5 * _median_above(threshold, smooth):
@@ -320,8 +319,7 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
         if body.any():
             dark, smooth, threshold = soft, soft, limit
     if not body.any():  # small writing among many ruled lines: is anything twice as dark as they are?
-        lines = smooth[smooth > threshold]
-        threshold = max(0.2, 2 * np.median(lines)) if lines.size else threshold
+        threshold = max(0.2, 2 * _median_above(threshold, smooth))
         body = _find_writing(smooth, threshold, dark, True)
     if not body.any():
         raise ImageError(BLANK)

@@ -220,27 +220,47 @@ def train(
     Raises:
         ValueError: bf16 is asked of a device without it.
     """
-    train_images, train_labels = (tensor.to(device) for tensor in load_part("train"))
+    train_part = tuple(tensor.to(device) for tensor in load_part("train"))
     validation = load_part("validation")
     with precision(device, bf16=bf16), torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
-        # Convolutions on CPUs run faster with the channels last in memory; dense layers do not care.
-        model = build_model(recipe).to(device, memory_format=torch.channels_last)
-        optimizer = build_optimizer(recipe, model)
-        num_steps = -(-len(train_images) // recipe.batch_size) * recipe.num_epochs
-        history = fit(
-            model,
-            partial(
-                epoch_batches, recipe, train_images, train_labels, torch.Generator().manual_seed(recipe.seed)
-            ),
-            validation,
-            optimizer=optimizer,
-            num_epochs=recipe.num_epochs,
-            schedule=build_schedule(recipe, optimizer, num_steps=num_steps),
-            clip_norm=recipe.clip_norm,
-            progress=progress,
-        )
+        model, history = train_on(recipe, train_part, validation, progress=progress)
     return model.to(memory_format=torch.contiguous_format), history
+
+
+def train_on(
+    recipe: Recipe,
+    train_part: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    *,
+    progress: bool | None = None,
+) -> tuple[nn.Module, History]:
+    """Train the recipe's network from scratch on images at hand; torch's global random numbers start at its seed.
+
+    Args:
+        train_part: images float32 (N, 1, 28, 28), normalised, and labels int64 (N,), on the device to train on.
+        validation: the same, on any device.
+        progress: see `digitlib.training.fit`.
+    Returns:
+        The trained model, with its channels last in memory, and its History.
+    """
+    images, labels = train_part
+    torch.manual_seed(recipe.seed)
+    # Convolutions on CPUs run faster with the channels last in memory; dense layers do not care.
+    model = build_model(recipe).to(images.device, memory_format=torch.channels_last)
+    optimizer = build_optimizer(recipe, model)
+    num_steps = -(-len(images) // recipe.batch_size) * recipe.num_epochs
+    generator = torch.Generator().manual_seed(recipe.seed)
+    history = fit(
+        model,
+        partial(epoch_batches, recipe, images, labels, generator),
+        validation,
+        optimizer=optimizer,
+        num_epochs=recipe.num_epochs,
+        schedule=build_schedule(recipe, optimizer, num_steps=num_steps),
+        clip_norm=recipe.clip_norm,
+        progress=progress,
+    )
+    return model, history
 
 
 def has_bf16(device: str | torch.device = "cpu") -> bool:

@@ -540,7 +540,7 @@ def test_augmentation_takes_images_of_any_memory_layout():
 
 
 def sharpness(images):
-    """How much of an image its neighbours, two pixels away, do not foretell; less in coarse images."""
+    """How much each pixel differs from the mean around it; less in coarse images."""
     smooth = torch.nn.functional.avg_pool2d(images, 3, stride=1, padding=1)
     return (images - smooth).square().mean(dim=(1, 2, 3))
 

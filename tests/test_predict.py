@@ -337,10 +337,15 @@ def photograph(levels, path, seed=0):
     return path
 
 
+def written(drawn, strength):
+    """The drawn digit as grey levels, 0 to 1, its ink as dark as that."""
+    return 1 - strength * (1 - np.asarray(drawn) / 255)
+
+
 @pytest.mark.parametrize("strength", [1.0, 0.4], ids=["ink", "pencil"])
 @pytest.mark.parametrize("corner", [False, True], ids=["half", "corner"])
 def test_a_hard_shadow_is_no_ink(drawn, tmp_path, corner, strength):
-    levels = 1 - strength * (1 - np.asarray(drawn) / 255)
+    levels = written(drawn, strength)
     photo = photograph(levels * shadow(*levels.shape, corner=corner), tmp_path / "photo.jpg")
     assert difference(prepare(photo), prepare(save(drawn, tmp_path))) < 14
 
@@ -360,7 +365,7 @@ def test_a_shadow_on_blank_paper_is_no_digit(tmp_path, corner):
 def pencil(drawn, level=0.5):
     """The drawn digit as a pencil leaves it: pale, and in grains."""
     grains = np.random.default_rng(1).normal(1, 0.3, (drawn.height, drawn.width)).clip(0.2, 1.6)
-    return 1 - level * grains * (1 - np.asarray(drawn) / 255)
+    return written(drawn, level * grains)
 
 
 @pytest.mark.parametrize("lines", [0.75, 0.6, 0.55])
@@ -392,7 +397,7 @@ def desk(levels, *sides, width=0.08, level=0.2):
 )
 @pytest.mark.parametrize("strength", [1.0, 0.5], ids=["ink", "pencil"])
 def test_the_desk_around_the_sheet_is_no_ink(drawn, tmp_path, sides, width, strength):
-    levels = 1 - strength * (1 - np.asarray(drawn) / 255)
+    levels = written(drawn, strength)
     light = np.linspace(1, 0.85, drawn.width)
     photo = photograph(light * desk(levels, *sides, width=width), tmp_path / "photo.jpg")
     assert difference(prepare(photo), prepare(save(drawn, tmp_path))) < 14

@@ -50,14 +50,14 @@ from digitlib.recipes import (
     Recipe,
     build_model,
     build_optimizer,
-    build_schedule,
     change,
     epoch_batches,
     find,
     has_bf16,
     precision,
+    train_on,
 )
-from digitlib.training import fit, train_one_epoch
+from digitlib.training import train_one_epoch
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "book" / "bench.json"
@@ -275,23 +275,9 @@ def side_by_side(recipe: Recipe, data: dict, quick: bool, num_epochs: int) -> di
 
 def short_training(recipe: Recipe, share: float, data: dict) -> tuple[float, float]:
     """Train on the first images alone; return the seconds, validations included, and the last one's accuracy."""
-    images, labels = (tensor[: round(share * len(tensor))] for tensor in data["train"])
+    few = tuple(tensor[: round(share * len(tensor))] for tensor in data["train"])
     start = time.perf_counter()
-    torch.manual_seed(recipe.seed)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    model = build_model(recipe).to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(recipe, model)
-    num_steps = -(-len(images) // recipe.batch_size) * recipe.num_epochs
-    history = fit(
-        model,
-        partial(epoch_batches, recipe, images, labels, generator),
-        data["validation"],
-        optimizer=optimizer,
-        num_epochs=recipe.num_epochs,
-        schedule=build_schedule(recipe, optimizer, num_steps=num_steps),
-        clip_norm=recipe.clip_norm,
-        progress=False,
-    )
+    _, history = train_on(recipe, few, data["validation"], progress=False)
     if history.interrupted:
         raise KeyboardInterrupt
     return time.perf_counter() - start, history.validation_accuracy[-1]
