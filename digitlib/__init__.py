@@ -10,6 +10,7 @@ A map of the modules, each small enough to read in one sitting:
     checkpoints  save, load, load_or_train
     predict      a picture of a digit -> the digit and ten probabilities
     plotting     galleries, curves, matrices; arrays in, Axes out
+    tuning       what importing digitlib sets: how threads wait, how much memory is kept
     widgets      a pad to draw on, sliders above a figure
     checks       one check an exercise; imported by no other module
     distributed  recipes.train, shared out over several processes
@@ -18,14 +19,9 @@ A map of the modules, each small enough to read in one sitting:
 Importing digitlib does no work: no download, no choice of a device, no seed.
 """
 
-import os
+from digitlib import tuning  # noqa: F401 - first, because threads heed it only where torch is not imported yet
 
-# Threads that wait for the others would otherwise spin, and a busy neighbour would slow training many times over. To
-# sleep at once costs too much on a quiet machine: GNU's OpenMP, torch's on Linux, spins about 10 µs first, which is as
-# long as most waits last. This counts only where it is set before torch is first imported.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
-
+# isort: split
 from digitlib.checkpoints import load_or_train
 from digitlib.data import batches, load_part, load_raw, normalise
 from digitlib.evaluation import evaluate, predict_logits
