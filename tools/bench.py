@@ -31,6 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -40,10 +41,9 @@ import digitlib  # noqa: F401 - before torch, because it sets how threads wait
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
 from torch.utils.flop_counter import FlopCounterMode
 
-from digitlib.data import augment, batches, data_loader, load_part
+from digitlib.data import augment, batches, load_part
 from digitlib.evaluation import evaluate, predict_logits
 from digitlib.recipes import (
     RECIPES,
@@ -58,6 +58,7 @@ from digitlib.recipes import (
     train_on,
 )
 from digitlib.training import train_one_epoch
+from tools.plain import loader
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "book" / "bench.json"
@@ -81,11 +82,18 @@ EARLIER = {
 }
 # So many epochs each: enough for the plain CNN and the plain dense network to read their share of TARGETS right.
 EPOCHS = {"cnn": 4, "mlp": 8, "rnn": 2}
-# Ours to an accuracy: short trainings, each with a one-cycle of its own, on a share of the images. There quick takes
-# batches of 64: as many steps as that matter more than how long each takes.
+# Ours to an accuracy: short trainings, each with a one-cycle of its own, on a share of the images. On less than all,
+# quick is smaller, takes batches of 64, since as many steps as that matter more than how long each takes, and reads
+# each image once: validating with five views of each would take as long as the training.
+SHORT = {
+    "recipe": "quick",
+    "model": "convnet",
+    "model_options": {"num_channels": [8, 32, 64], "pooled": [0, 1]},
+    "batch_size": 64,
+}
 LADDER = [
     *({"recipe": "cnn", "share": share, "num_epochs": 1} for share in (0.25, 0.5, 0.75, 1)),
-    *({"recipe": "quick", "share": share, "batch_size": 64} for share in (0.125, 0.1875, 0.25, 0.5)),
+    *(SHORT | {"share": share} for share in (0.125, 0.1875, 0.25, 0.5)),
     {"recipe": "quick", "share": 1},
     *({"recipe": "improved", "share": 1, "num_epochs": number} for number in (1, 4)),
 ]
@@ -208,31 +216,6 @@ def parts(quick: bool) -> dict[str, tuple[Tensor, Tensor]]:
 # --- plain: the plain way against ours
 
 
-def plain_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer as torch's documentation writes it, whatever `build_optimizer` adds to it."""
-    kind = torch.optim.SGD if recipe.optimizer == "sgd" else torch.optim.Adam
-    return kind(model.parameters(), lr=recipe.learning_rate)
-
-
-def plain_epoch(model: nn.Module, optimizer, train_loader, validation_loader, clip_norm=None) -> float:
-    """Train for an epoch and validate as most tutorials do; return the validation accuracy."""
-    model.train()
-    for images, labels in train_loader:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(images), labels)
-        loss.backward()
-        if clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-        optimizer.step()
-    model.eval()
-    num_correct = num_images = 0
-    with torch.no_grad():
-        for images, labels in validation_loader:
-            num_correct += (model(images).argmax(dim=1) == labels).sum().item()
-            num_images += len(labels)
-    return num_correct / num_images
-
-
 def our_epoch(model: nn.Module, optimizer, recipe: Recipe, data: dict, generator) -> float:
     """Train for an epoch and validate as `digitlib.recipes.train` does; return the validation accuracy."""
     epoch = epoch_batches(recipe, *data["train"], generator)
@@ -240,36 +223,36 @@ def our_epoch(model: nn.Module, optimizer, recipe: Recipe, data: dict, generator
     return evaluate(model, *data["validation"]).accuracy
 
 
-def loader(part: str, batch_size: int, quick: bool, **options) -> DataLoader:
-    """Return the DataLoader of a part; for a quick look one of its first images, in order."""
-    made = data_loader(part, batch_size, **options)
-    return DataLoader(Subset(made.dataset, range(FEW[part])), batch_size) if quick else made
-
-
 def side_by_side(recipe: Recipe, data: dict, quick: bool, num_epochs: int) -> dict[str, list]:
     """Train one network each way from the same first weights, an epoch of each in turn.
+
+    The plain way has a process of its own, since importing digitlib sets how threads wait and how memory is kept.
 
     Returns:
         {"plain": ..., "ours": ...}: a pair for each epoch, its seconds (validation included) and the validation
         accuracy after it.
     """
-    loaders = [
-        loader("train", recipe.batch_size, quick, shuffle=True, seed=recipe.seed),
-        loader("validation", recipe.batch_size, quick),
-    ]
     torch.manual_seed(recipe.seed)
-    plain, ours = build_model(recipe), build_model(recipe)
-    ours.load_state_dict(plain.state_dict())
-    ours = ours.to(memory_format=torch.channels_last)
-    plain_step = partial(plain_epoch, plain, plain_optimizer(recipe, plain), *loaders, recipe.clip_norm)
+    ours = build_model(recipe).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(recipe.seed)
     our_step = partial(our_epoch, ours, build_optimizer(recipe, ours), recipe, data, generator)
+    order = json.dumps({"recipe": asdict(recipe), "few": FEW if quick else {}})
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tools.plain", order],
+        cwd=ROOT,
+        env=without_tuning() | {"DIGITLIB_TUNING": "off"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     found = {"plain": [], "ours": []}
-    for _ in range(num_epochs):
-        for way, step in (("plain", plain_step), ("ours", our_step)):
+    with child:  # which closes its input at the end, and it ends by that
+        for _ in range(num_epochs):
+            print(file=child.stdin, flush=True)
+            found["plain"].append(json.loads(child.stdout.readline()))
             start = time.perf_counter()
-            accuracy = step()
-            found[way].append((time.perf_counter() - start, accuracy))
+            accuracy = our_step()
+            found["ours"].append([time.perf_counter() - start, accuracy])
     return found
 
 
@@ -286,7 +269,7 @@ def short_training(recipe: Recipe, share: float, data: dict) -> tuple[float, flo
 def measure_plain(repeat: int, quick: bool) -> dict:
     """Measure both ways, and the ladder of short trainings; a round is a seed."""
     data, seeds = parts(quick), range(repeat)
-    plain_loader = loader("train", 100, quick, shuffle=True)
+    plain_loader = loader("train", 100, FEW if quick else {}, shuffle=True)
     candidates = {
         "plain": lambda: exhaust(plain_loader),
         "ours": lambda: exhaust(batches(*data["train"], 100, torch.Generator())),
@@ -301,7 +284,9 @@ def measure_plain(repeat: int, quick: bool) -> dict:
             for way, curve in both.items():
                 systems[name][way].append(curve)
         for rung in ladder:
-            settings = {name: rung.get(name) for name in ("batch_size", "num_epochs")}
+            settings = {
+                name: rung.get(name) for name in ("model", "model_options", "batch_size", "num_epochs")
+            }
             recipe = change(find(rung["recipe"]), seed=seed, **settings)
             duration, accuracy = short_training(recipe, rung["share"], data)
             rung["seconds"].append(duration)
@@ -524,11 +509,10 @@ def train_command(launcher: list[str], name: str, environment: dict[str, str]) -
     return float(done.stdout.splitlines()[-2].split()[-2])  # "validation accuracy ... after 1 epochs, 4.2 s"
 
 
-def without_thread_policy() -> dict[str, str]:
-    """Return the environment as it is where nobody has said yet how threads wait."""
-    return {
-        name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-    }
+def without_tuning() -> dict[str, str]:
+    """Return the environment as it is where nobody has said yet how threads wait and memory is kept."""
+    said = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "DIGITLIB_TUNING")
+    return {name: value for name, value in os.environ.items() if name not in said}
 
 
 def measure_neighbour(repeat: int, quick: bool) -> dict:
@@ -540,7 +524,7 @@ def measure_neighbour(repeat: int, quick: bool) -> dict:
         "digitlib train": [str(Path(sys.executable).with_name("digitlib"))],
         "import digitlib": [sys.executable, "-c", SCRIPT],
     }
-    environment = without_thread_policy()
+    environment = without_tuning()
     train = partial(train_command, name="mlp" if quick else "cnn", environment=environment)
     found = {name: {"quiet": [], "busy": []} for name in ways}
     for _ in range(repeat):
