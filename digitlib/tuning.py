@@ -14,7 +14,7 @@ from pathlib import Path
 # step are short, so it pays to look for some 50 µs; but not where another process could use the core meanwhile.
 SPIN_COUNT = {"idle": 5000, "busy": 0}
 
-# Its fourth field says how many processes run or could run right now, on all cores.
+# Where Linux says, in the fourth field, how many processes run or could run right now, on all cores.
 LOAD = Path("/proc/loadavg")
 
 # Parameters of mallopt, from glibc's malloc.h.
@@ -46,6 +46,8 @@ def has_neighbour(num_looks: int = 10, pause: float = 0.002) -> bool:
     num_cores = os.cpu_count() or 1
     asked_for = os.environ.get("OMP_NUM_THREADS", "")
     num_threads = int(asked_for) if asked_for.isdecimal() else num_cores
+    if not LOAD.exists():
+        return False
     for _ in range(num_looks):
         running, _, _ = LOAD.read_text().split()[3].partition("/")
         others = int(running) - 1  # this process runs, too

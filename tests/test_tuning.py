@@ -66,6 +66,8 @@ def test_a_neighbour_is_a_process_that_always_runs(tmp_path, monkeypatch):
     assert [found(running) for running in (1, 2, 3)] == [False, False, True]
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")  # a list, of which torch takes all cores
     assert found(2)
+    load.unlink()  # as where /proc is not mounted
+    assert not tuning.has_neighbour()
 
 
 def test_a_process_that_runs_for_a_moment_is_none(tmp_path, monkeypatch):
@@ -74,6 +76,9 @@ def test_a_process_that_runs_for_a_moment_is_none(tmp_path, monkeypatch):
     looks = iter([3, 2, 1, 2])
 
     class Load:
+        def exists(self):
+            return True
+
         def read_text(self):
             return f"0.10 0.20 0.30 {next(looks)}/123 4567"
 

@@ -499,6 +499,25 @@ print(f"a script: {time.perf_counter() - started} s", "saves nothing", sep="\\n"
 """
 
 
+LATER = """
+import json, subprocess, sys, time
+import digitlib
+from digitlib.recipes import change, find, train
+def seconds():
+    started = time.perf_counter()
+    train(change(find(sys.argv[1]), num_epochs=1))
+    return time.perf_counter() - started
+quiet = seconds()
+neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+try:
+    busy = seconds()
+finally:
+    neighbour.kill()
+    neighbour.wait()
+print(json.dumps({"quiet": quiet, "busy": busy}))
+"""
+
+
 def train_command(launcher: list[str], name: str, environment: dict[str, str]) -> float:
     """Train a recipe for one epoch in a new process; return the seconds that it prints."""
     with tempfile.TemporaryDirectory() as folder:
@@ -518,29 +537,36 @@ def without_tuning() -> dict[str, str]:
 def measure_neighbour(repeat: int, quick: bool) -> dict:
     """Time a training of one epoch, loading included, alone and beside a process that keeps one core busy.
 
-    The thread policy of this process is taken out of the environment: each way to start has to bring its own.
+    The thread policy of this process is taken out of the environment: each way to start has to bring its own. It is
+    chosen when digitlib is imported, so a neighbour that comes later is measured, too.
     """
     ways = {
         "digitlib train": [str(Path(sys.executable).with_name("digitlib"))],
         "import digitlib": [sys.executable, "-c", SCRIPT],
     }
-    environment = without_tuning()
-    train = partial(train_command, name="mlp" if quick else "cnn", environment=environment)
-    found = {name: {"quiet": [], "busy": []} for name in ways}
+    environment, name = without_tuning(), "mlp" if quick else "cnn"
+    train = partial(train_command, name=name, environment=environment)
+    later = "import digitlib, the busy process later"
+    found = {way: {"quiet": [], "busy": []} for way in (*ways, later)}
     for _ in range(repeat):
-        for name, command in ways.items():
-            found[name]["quiet"].append(train(command))
+        for way, command in ways.items():
+            found[way]["quiet"].append(train(command))
             neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             try:
-                found[name]["busy"].append(train(command))
+                found[way]["busy"].append(train(command))
             finally:
                 neighbour.kill()
                 neighbour.wait()
+        done = subprocess.run(
+            [sys.executable, "-c", LATER, name], env=environment, capture_output=True, text=True, check=True
+        )
+        for state, duration in json.loads(done.stdout).items():
+            found[later][state].append(duration)
     return {
         "rounds": repeat,
         "ways": {
-            name: medians(times) | {"ratio": ratio(times["busy"], times["quiet"])}
-            for name, times in found.items()
+            way: medians(times) | {"ratio": ratio(times["busy"], times["quiet"])}
+            for way, times in found.items()
         },
     }
 
