@@ -36,7 +36,7 @@ def tune() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**30)
 
 
-def has_neighbour(num_looks: int = 10, pause: float = 0.002) -> bool:
+def has_neighbour(num_looks: int = 50, pause: float = 0.005) -> bool:
     """Return whether other processes keep so many cores busy that fewer are left than this one may use.
 
     Args:
