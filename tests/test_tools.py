@@ -333,8 +333,10 @@ def test_every_section_of_the_benchmark_is_stored(stored):
     assert len(stored["scaling"]["ways"]) == 3
 
 
-@MISSED
-@pytest.mark.parametrize("name, times", [("cnn", 3), ("mlp", 5), ("rnn", 2.5)])
+@pytest.mark.parametrize(
+    "name, times",
+    [pytest.param("cnn", 3, marks=MISSED), ("mlp", 5), pytest.param("rnn", 2.5, marks=MISSED)],
+)
 def test_an_epoch_is_as_many_times_faster_as_promised(name, times, stored):
     system = stored["plain"]["systems"][name]
     pairs = [
@@ -373,13 +375,11 @@ def test_the_earlier_accuracies_are_reached_as_soon_as_promised(stored):
         assert all(row[way] == pytest.approx(found[way], rel=1e-3) for way in row.keys() - missed)
 
 
-@MISSED
 def test_the_dense_network_s_accuracy_is_reached_as_soon_as_promised(stored):
     row = next(row for row in stored["plain"]["targets"] if row["target"] == 0.9773)
     assert row["plain mlp"] >= 15 * row["any network"]
 
 
-@MISSED
 def test_an_epoch_of_quick_is_as_short_as_promised(stored):
     """Training alone: the validation that may follow reads each image five times, for another quarter of the time."""
     assert stored["limit"]["recipes"]["quick"]["seconds an epoch"]["as trained"] <= 4
