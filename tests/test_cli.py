@@ -19,7 +19,8 @@ from digitlib import __main__ as cli
 from digitlib import checkpoints, data, predict, recipes
 from digitlib.models import MODELS, count_parameters
 from digitlib.recipes import RECIPES, Recipe, change
-from tools.bench import without_thread_policy
+from digitlib.tuning import SPIN_COUNT
+from tools.bench import without_tuning
 
 COMMANDS = ["recipes", "train", "evaluate", "predict"]
 TINY = Recipe(
@@ -722,7 +723,10 @@ def test_ctrl_c_ends_a_training_in_one_line(tmp_path):
 
 @pytest.mark.parametrize(
     "chosen, expected",
-    [({}, "PASSIVE 1000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None")],
+    [
+        ({}, {f"PASSIVE {count}" for count in SPIN_COUNT.values()}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"ACTIVE None"}),
+    ],
     ids=["nothing chosen", "the user's choice"],
 )
 def test_how_threads_wait_is_set_before_torch_is_imported(chosen, expected):
@@ -736,8 +740,8 @@ def test_how_threads_wait_is_set_before_torch_is_imported(chosen, expected):
         "sys.meta_path.insert(0, Watch)\n"
         "import digitlib.__main__\n"
     )
-    environment = without_thread_policy() | chosen
+    environment = without_tuning() | chosen
     found = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
-    assert found.stdout == expected + "\n"
+    assert found.stdout.rstrip("\n") in expected
