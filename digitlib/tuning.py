@@ -22,10 +22,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def tune() -> None:
-    """Set both, unless the environment says otherwise. Threads heed it only where torch is not imported yet."""
+    """Set both, unless the environment says otherwise; how threads wait only while torch is not imported yet."""
     if os.environ.get("DIGITLIB_TUNING") == "off" or sys.platform != "linux":
         return
-    if "OMP_WAIT_POLICY" not in os.environ:
+    if "OMP_WAIT_POLICY" not in os.environ and "torch" not in sys.modules:
         spin_count = SPIN_COUNT["busy" if has_neighbour() else "idle"]
         os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": str(spin_count)}
     # A training step frees what the next one asks for again. By default glibc hands large blocks back to the system

@@ -267,7 +267,7 @@ def test_the_plain_way_is_left_as_torch_has_it(few_images, monkeypatch):
     done = subprocess.run(
         [sys.executable, "-m", "tools.plain", order],
         cwd=bench.ROOT,
-        env=bench.without_tuning() | {"DIGITLIB_TUNING": "off"},
+        env=bench.plain_environment(),
         input="\n\n",
         capture_output=True,
         text=True,

@@ -50,6 +50,11 @@ def test_what_is_not_asked_of_the_library_is_left_alone(code, said, spin_count):
     assert f"GOMP_SPINCOUNT = '{spin_count}'" in done.stderr
 
 
+def test_no_time_is_spent_on_threads_that_would_not_heed_it():
+    code = "import torch, os, digitlib; print(os.environ.get('GOMP_SPINCOUNT'))"
+    assert run([sys.executable, "-c", code], bench.without_tuning()).stdout == "None\n"
+
+
 def test_a_neighbour_is_a_process_that_always_runs(tmp_path, monkeypatch):
     """The fourth field of /proc/loadavg counts this process, too."""
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
@@ -87,13 +92,9 @@ def test_a_process_that_runs_for_a_moment_is_none(tmp_path, monkeypatch):
 
 
 def test_a_busy_process_is_noticed():
-    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
+    with bench.busy_neighbour():
         environment = LET_OPENMP_TELL | {"OMP_NUM_THREADS": str(os.cpu_count())}
         done = run([sys.executable, "-c", "import digitlib"], environment)
-    finally:
-        neighbour.kill()
-        neighbour.wait()
     assert f"GOMP_SPINCOUNT = '{tuning.SPIN_COUNT['busy']}'" in done.stderr
 
 

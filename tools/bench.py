@@ -30,7 +30,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -240,7 +241,7 @@ def side_by_side(recipe: Recipe, data: dict, quick: bool, num_epochs: int) -> di
     child = subprocess.Popen(
         [sys.executable, "-m", "tools.plain", order],
         cwd=ROOT,
-        env=without_tuning() | {"DIGITLIB_TUNING": "off"},
+        env=plain_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -489,33 +490,43 @@ def measure_predictions(repeat: int, quick: bool) -> dict:
 
 # --- neighbour: a machine that is not idle
 
-SCRIPT = """
-import sys, time
-import digitlib
-from digitlib.recipes import change, find, train
-started = time.perf_counter()
-train(change(find(sys.argv[2]), num_epochs=1))
-print(f"a script: {time.perf_counter() - started} s", "saves nothing", sep="\\n")
-"""
-
-
-LATER = """
-import json, subprocess, sys, time
+# What a script measures of itself; its second argument names the recipe, as that of `digitlib train` does.
+TIMED = """
+import json, sys, time
 import digitlib
 from digitlib.recipes import change, find, train
 def seconds():
     started = time.perf_counter()
-    train(change(find(sys.argv[1]), num_epochs=1))
+    train(change(find(sys.argv[2]), num_epochs=1))
     return time.perf_counter() - started
+"""
+SCRIPT = (
+    TIMED
+    + r"""
+print(f"a script: {seconds()} s", "saves nothing", sep="\n")
+"""
+)
+LATER = (
+    TIMED
+    + """
+from tools.bench import busy_neighbour
 quiet = seconds()
-neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-try:
+with busy_neighbour():
     busy = seconds()
-finally:
-    neighbour.kill()
-    neighbour.wait()
 print(json.dumps({"quiet": quiet, "busy": busy}))
 """
+)
+
+
+@contextmanager
+def busy_neighbour() -> Iterator[None]:
+    """Let another process keep one core busy meanwhile."""
+    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        neighbour.kill()
+        neighbour.wait()
 
 
 def train_command(launcher: list[str], name: str, environment: dict[str, str]) -> float:
@@ -532,6 +543,11 @@ def without_tuning() -> dict[str, str]:
     """Return the environment as it is where nobody has said yet how threads wait and memory is kept."""
     said = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "DIGITLIB_TUNING")
     return {name: value for name, value in os.environ.items() if name not in said}
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the environment of the plain way: nobody has said anything, and digitlib will not either."""
+    return without_tuning() | {"DIGITLIB_TUNING": "off"}
 
 
 def measure_neighbour(repeat: int, quick: bool) -> dict:
@@ -551,14 +567,15 @@ def measure_neighbour(repeat: int, quick: bool) -> dict:
     for _ in range(repeat):
         for way, command in ways.items():
             found[way]["quiet"].append(train(command))
-            neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-            try:
+            with busy_neighbour():
                 found[way]["busy"].append(train(command))
-            finally:
-                neighbour.kill()
-                neighbour.wait()
         done = subprocess.run(
-            [sys.executable, "-c", LATER, name], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", LATER, "train", name],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         for state, duration in json.loads(done.stdout).items():
             found[later][state].append(duration)
