@@ -16,7 +16,8 @@ A map of the modules, each small enough to read in one sitting:
     distributed  recipes.train, shared out over several processes
     __main__     the command line: digitlib recipes | train | evaluate | predict
 
-Importing digitlib does no work: no download, no choice of a device, no seed.
+Importing digitlib does no work: no download, no choice of a device, no seed. On Linux a thread of its own then looks
+ten times a second whether another process needs a core (tuning).
 """
 
 from digitlib import tuning  # noqa: F401 - first, because threads heed it only where torch is not imported yet

@@ -3,18 +3,25 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from digitlib import tuning
+from digitlib.models import CNN
+from digitlib.recipes import build_optimizer, find
+from digitlib.training import train_one_epoch
 from tools import bench
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is tuned")
 
 # With OMP_DISPLAY_ENV, OpenMP says on stderr how long a waiting thread spins before it sleeps.
 LET_OPENMP_TELL = bench.without_tuning() | {"OMP_DISPLAY_ENV": "VERBOSE"}
-TUNED = [f"GOMP_SPINCOUNT = '{count}'" for count in tuning.SPIN_COUNT.values()]
+LOOKING = "digitlib: look for neighbours"
+SLEEPING = "digitlib: let threads sleep"
 
 
 def run(command, environment):
@@ -33,69 +40,126 @@ def run(command, environment):
     ids=["module", "script", "tool"],
 )
 def test_threads_wait_as_set_however_the_library_is_started(command):
-    assert any(line in run(command, LET_OPENMP_TELL).stderr for line in TUNED)
+    assert f"GOMP_SPINCOUNT = '{tuning.SPIN_COUNT}'" in run(command, LET_OPENMP_TELL).stderr
 
 
 @pytest.mark.parametrize(
-    "code, said, spin_count",
+    "code, said, spin_count, looks",
     [
-        ("import torch", {}, "300000"),
-        ("import digitlib", {"DIGITLIB_TUNING": "off"}, "300000"),
-        ("import digitlib", {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "17"}, "17"),
+        ("import torch", {}, "300000", False),
+        ("import digitlib", {"DIGITLIB_TUNING": "off"}, "300000", False),
+        ("import digitlib", {"OMP_WAIT_POLICY": "ACTIVE"}, "30000000000", False),
+        ("import digitlib", {"GOMP_SPINCOUNT": "17"}, "17", False),
+        ("import digitlib", {"GOMP_SPINCOUNT": tuning.SPIN_COUNT}, tuning.SPIN_COUNT, True),
+        ("import torch, digitlib", {}, "300000", True),
+        ("import digitlib", {}, tuning.SPIN_COUNT, True),
     ],
-    ids=["without the library", "switched off", "said by the user"],
+    ids=["no library", "off", "said", "counted", "said by a parent", "torch before it", "nothing said"],
 )
-def test_what_is_not_asked_of_the_library_is_left_alone(code, said, spin_count):
+def test_what_is_not_asked_of_the_library_is_left_alone(code, said, spin_count, looks):
+    code += "; import threading; print([thread.name for thread in threading.enumerate()])"
     done = run([sys.executable, "-c", code], LET_OPENMP_TELL | said)
     assert f"GOMP_SPINCOUNT = '{spin_count}'" in done.stderr
+    assert (LOOKING in done.stdout) == looks
 
 
-def test_no_time_is_spent_on_threads_that_would_not_heed_it():
-    code = "import torch, os, digitlib; print(os.environ.get('GOMP_SPINCOUNT'))"
-    assert run([sys.executable, "-c", code], bench.without_tuning()).stdout == "None\n"
+@pytest.mark.parametrize(
+    "own, others, num_threads, num_cores, expected",
+    [
+        (1.9, 0.1, 2, 2, False),
+        (1.3, 0.9, 2, 2, True),
+        (0.1, 1.0, 2, 2, False),  # nothing is computed here
+        (1.0, 1.9, 1, 2, False),  # a thread alone waits for nobody
+        (3.9, 4.1, 4, 8, False),  # the others have cores of their own
+        (3.9, 4.9, 4, 8, True),
+    ],
+)
+def test_it_is_crowded_where_threads_have_no_core_each(own, others, num_threads, num_cores, expected):
+    assert tuning.is_crowded(own, others, num_threads, num_cores) == expected
 
 
-def test_a_neighbour_is_a_process_that_always_runs(tmp_path, monkeypatch):
-    """The fourth field of /proc/loadavg counts this process, too."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    load = tmp_path / "loadavg"
-    monkeypatch.setattr(tuning, "LOAD", load)
-
-    def found(running):
-        load.write_text(f"0.10 0.20 0.30 {running}/123 4567\n")
-        return tuning.has_neighbour(num_looks=2, pause=0)
-
-    assert [found(running) for running in (0, 1, 2, 5)] == [False, False, True, True]
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # then one core may be busy
-    assert [found(running) for running in (1, 2, 3)] == [False, False, True]
-    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")  # a list, of which torch takes all cores
-    assert found(2)
-    load.unlink()  # as where /proc is not mounted
-    assert not tuning.has_neighbour()
+def test_the_clocks_tell_this_process_from_all():
+    before = tuning.clocks()
+    while time.process_time() - before[1] < 0.3:
+        pass
+    wall, own, everyone = (b - a for a, b in zip(before, tuning.clocks(), strict=True))
+    assert wall > 0.1 and own >= 0.3
+    assert everyone > own - 0.1, "this process is among them"
 
 
-def test_a_process_that_runs_for_a_moment_is_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    looks = iter([3, 2, 1, 2])
+WATCHED = f"""
+import threading, time
+import digitlib, torch
+from tools.bench import busy_neighbour
 
-    class Load:
-        def exists(self):
+def comes(sleeping):
+    a, end = torch.randn(500, 500), time.monotonic() + 20
+    while time.monotonic() < end:
+        a @ a
+        if ({SLEEPING!r} in [thread.name for thread in threading.enumerate()]) == sleeping:
             return True
+    return False
 
-        def read_text(self):
-            return f"0.10 0.20 0.30 {next(looks)}/123 4567"
+with busy_neighbour():
+    assert comes(sleeping=True), "the busy process is not noticed"
+assert comes(sleeping=False), "its end is not noticed"
+"""
 
-    monkeypatch.setattr(tuning, "LOAD", Load())
-    assert not tuning.has_neighbour(num_looks=4, pause=0)
+
+@pytest.mark.skipif(
+    not 1 < torch.get_num_threads() == os.cpu_count(), reason="every thread has a core to itself"
+)
+def test_a_busy_process_is_noticed_and_its_end():
+    run([sys.executable, "-c", WATCHED], bench.without_tuning())
 
 
-def test_a_busy_process_is_noticed():
-    with bench.busy_neighbour():
-        environment = LET_OPENMP_TELL | {"OMP_NUM_THREADS": str(os.cpu_count())}
-        done = run([sys.executable, "-c", "import digitlib"], environment)
-    assert f"GOMP_SPINCOUNT = '{tuning.SPIN_COUNT['busy']}'" in done.stderr
+def steps(num_steps=8):
+    torch.manual_seed(0)
+    model = CNN()
+    images, labels = torch.randn(100, 1, 28, 28), torch.zeros(100, dtype=torch.int64)
+    optimizer = build_optimizer(find("cnn"), model)
+    return train_one_epoch(model, [(images, labels)] * num_steps, optimizer).step_loss
+
+
+def test_what_is_learnt_does_not_depend_on_how_threads_wait():
+    awake = steps()
+    sleepy = tuning.Sleepy()
+    assert SLEEPING in [thread.name for thread in threading.enumerate()]
+    asleep = steps()
+    sleepy.end()
+    assert SLEEPING not in [thread.name for thread in threading.enumerate()]
+    assert awake == asleep == steps()
+
+
+SWITCHES = """
+import resource
+import digitlib, torch
+from digitlib.tuning import Sleepy
+
+torch.set_num_threads(2)
+a = torch.randn(2**17)
+
+def switches():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+    for _ in range(2000):
+        a.sin()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before
+
+switches()
+awake = switches()
+sleepy = Sleepy()
+asleep = switches()
+sleepy.end()
+print(awake, asleep, switches())
+"""
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="a thread waits for nobody")
+def test_sleepy_threads_sleep():
+    """A thread that goes to sleep switches to another of its own accord; 2,000 times two threads wait here."""
+    counts = run([sys.executable, "-c", SWITCHES], bench.plain_environment()).stdout.split()
+    awake, asleep, again = map(int, counts)
+    assert asleep > 1000 and max(awake, again) < asleep / 3, (awake, asleep, again)
 
 
 PAGE_FAULTS = """

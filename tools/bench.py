@@ -82,7 +82,7 @@ EARLIER = {
     ),
 }
 # So many epochs each: enough for the plain CNN and the plain dense network to read their share of TARGETS right.
-EPOCHS = {"cnn": 4, "mlp": 8, "rnn": 2}
+EPOCHS = {"cnn": 4, "mlp": 8, "rnn": 4}
 # Ours to an accuracy: short trainings, each with a one-cycle of its own, on a share of the images. On less than all,
 # quick is smaller, takes batches of 64, since as many steps as that matter more than how long each takes, and reads
 # each image once: validating with five views of each would take as long as the training.
@@ -491,31 +491,14 @@ def measure_predictions(repeat: int, quick: bool) -> dict:
 # --- neighbour: a machine that is not idle
 
 # What a script measures of itself; its second argument names the recipe, as that of `digitlib train` does.
-TIMED = """
-import json, sys, time
+SCRIPT = r"""
+import sys, time
 import digitlib
 from digitlib.recipes import change, find, train
-def seconds():
-    started = time.perf_counter()
-    train(change(find(sys.argv[2]), num_epochs=1))
-    return time.perf_counter() - started
+started = time.perf_counter()
+train(change(find(sys.argv[2]), num_epochs=1))
+print(f"a script: {time.perf_counter() - started} s", "saves nothing", sep="\n")
 """
-SCRIPT = (
-    TIMED
-    + r"""
-print(f"a script: {seconds()} s", "saves nothing", sep="\n")
-"""
-)
-LATER = (
-    TIMED
-    + """
-from tools.bench import busy_neighbour
-quiet = seconds()
-with busy_neighbour():
-    busy = seconds()
-print(json.dumps({"quiet": quiet, "busy": busy}))
-"""
-)
 
 
 @contextmanager
@@ -551,34 +534,30 @@ def plain_environment() -> dict[str, str]:
 
 
 def measure_neighbour(repeat: int, quick: bool) -> dict:
-    """Time a training of one epoch, loading included, alone and beside a process that keeps one core busy.
+    """Time a training of one epoch alone and beside a process that keeps one core busy.
 
-    The thread policy of this process is taken out of the environment: each way to start has to bring its own. It is
-    chosen when digitlib is imported, so a neighbour that comes later is measured, too.
+    From a new process, with loading and validation; the thread policy of this one is taken out of the environment, so
+    that each way to start has to bring its own. And in this process, where the neighbour comes long after digitlib was
+    imported, training alone.
     """
     ways = {
-        "digitlib train": [str(Path(sys.executable).with_name("digitlib"))],
-        "import digitlib": [sys.executable, "-c", SCRIPT],
+        "digitlib train cnn": [str(Path(sys.executable).with_name("digitlib"))],
+        "import digitlib, cnn": [sys.executable, "-c", SCRIPT],
     }
-    environment, name = without_tuning(), "mlp" if quick else "cnn"
-    train = partial(train_command, name=name, environment=environment)
-    later = "import digitlib, the busy process later"
-    found = {way: {"quiet": [], "busy": []} for way in (*ways, later)}
+    trainings = {
+        way: partial(train_command, command, "mlp" if quick else "cnn", without_tuning())
+        for way, command in ways.items()
+    }
+    train_part = parts(quick)["train"]
+    for name in ("mlp", "cnn", "rnn", "quick", "improved"):
+        epoch = training_steps(find(name), train_part, torch.channels_last, False)
+        trainings[f"epoch of {name}"] = partial(seconds, epoch)
+    found = {way: {"quiet": [], "busy": []} for way in trainings}
     for _ in range(repeat):
-        for way, command in ways.items():
-            found[way]["quiet"].append(train(command))
+        for way, training in trainings.items():
+            found[way]["quiet"].append(training())
             with busy_neighbour():
-                found[way]["busy"].append(train(command))
-        done = subprocess.run(
-            [sys.executable, "-c", LATER, "train", name],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for state, duration in json.loads(done.stdout).items():
-            found[later][state].append(duration)
+                found[way]["busy"].append(training())
     return {
         "rounds": repeat,
         "ways": {
