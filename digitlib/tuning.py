@@ -33,7 +33,7 @@ def tune() -> None:
         return
     # A process that started this one may have set the count already, in the environment that they share.
     said = "OMP_WAIT_POLICY" in os.environ or os.environ.get("GOMP_SPINCOUNT", SPIN_COUNT) != SPIN_COUNT
-    if not said and STAT.exists():
+    if not said and os.access(STAT, os.R_OK):
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT  # where torch is imported already, threads spin for longer
         threading.Thread(target=watch, name="digitlib: look for neighbours", daemon=True).start()
     # A training step frees what the next one asks for again. By default glibc hands large blocks back to the system

@@ -63,6 +63,18 @@ def test_what_is_not_asked_of_the_library_is_left_alone(code, said, spin_count, 
     assert (LOOKING in done.stdout) == looks
 
 
+def test_nobody_looks_where_linux_does_not_tell(tmp_path, monkeypatch):
+    """As where /proc is not mounted, or not to be read."""
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "DIGITLIB_TUNING"):
+        monkeypatch.setenv(name, "")  # so that it is as before, after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(tuning, "STAT", tmp_path / "stat")
+    started = []
+    monkeypatch.setattr(tuning.threading, "Thread", started.append)
+    tuning.tune()
+    assert started == [] and "GOMP_SPINCOUNT" not in os.environ
+
+
 @pytest.mark.parametrize(
     "own, others, num_threads, num_cores, expected",
     [
