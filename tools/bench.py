@@ -540,13 +540,13 @@ def measure_neighbour(repeat: int, quick: bool) -> dict:
     that each way to start has to bring its own. And in this process, where the neighbour comes long after digitlib was
     imported, training alone.
     """
-    ways = {
-        "digitlib train cnn": [str(Path(sys.executable).with_name("digitlib"))],
-        "import digitlib, cnn": [sys.executable, "-c", SCRIPT],
+    name = "mlp" if quick else "cnn"
+    commands = {
+        f"digitlib train {name}": [str(Path(sys.executable).with_name("digitlib"))],
+        f"import digitlib, {name}": [sys.executable, "-c", SCRIPT],
     }
     trainings = {
-        way: partial(train_command, command, "mlp" if quick else "cnn", without_tuning())
-        for way, command in ways.items()
+        way: partial(train_command, command, name, without_tuning()) for way, command in commands.items()
     }
     train_part = parts(quick)["train"]
     for name in ("mlp", "cnn", "rnn", "quick", "improved"):
