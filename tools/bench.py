@@ -58,7 +58,7 @@ from digitlib.recipes import (
     precision,
     train_on,
 )
-from digitlib.training import train_one_epoch
+from digitlib.training import EpochRecord, train_one_epoch
 from tools.plain import loader
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -217,11 +217,13 @@ def parts(quick: bool) -> dict[str, tuple[Tensor, Tensor]]:
 # --- plain: the plain way against ours
 
 
-def our_epoch(model: nn.Module, optimizer, recipe: Recipe, data: dict, generator) -> float:
-    """Train for an epoch and validate as `digitlib.recipes.train` does; return the validation accuracy."""
+def our_epoch(
+    model: nn.Module, optimizer, recipe: Recipe, data: dict, generator
+) -> tuple[EpochRecord, float]:
+    """Train for an epoch and validate as `digitlib.recipes.train` does; return both ways' record and accuracy."""
     epoch = epoch_batches(recipe, *data["train"], generator)
-    train_one_epoch(model, epoch, optimizer, clip_norm=recipe.clip_norm)
-    return evaluate(model, *data["validation"]).accuracy
+    record = train_one_epoch(model, epoch, optimizer, clip_norm=recipe.clip_norm)
+    return record, evaluate(model, *data["validation"]).accuracy
 
 
 def side_by_side(recipe: Recipe, data: dict, quick: bool, num_epochs: int) -> dict[str, list]:
@@ -252,7 +254,7 @@ def side_by_side(recipe: Recipe, data: dict, quick: bool, num_epochs: int) -> di
             print(file=child.stdin, flush=True)
             found["plain"].append(json.loads(child.stdout.readline()))
             start = time.perf_counter()
-            accuracy = our_step()
+            _, accuracy = our_step()
             found["ours"].append([time.perf_counter() - start, accuracy])
     return found
 

@@ -18,8 +18,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from digitlib.data import data_loader
-from digitlib.models import RNN
+from digitlib.models import CNN, RNN
 from digitlib.recipes import Recipe, build_model
+from digitlib.training import EpochRecord
+
+
+class PlainCNN(CNN):
+    """The convolutional network as it is mostly written: dropout before pooling, and a new tensor from each ReLU."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, float32 (N, 10)."""
+        x = F.relu(F.max_pool2d(self.conv1(images), 2))  # (N, 10, 12, 12)
+        x = F.relu(F.max_pool2d(self.dropout2d(self.conv2(x)), 2))  # (N, 20, 4, 4)
+        x = self.dropout(F.relu(self.fc1(x.flatten(1))))  # (N, 50)
+        return self.fc2(x)
 
 
 class PlainRNN(RNN):
@@ -33,7 +45,8 @@ class PlainRNN(RNN):
 
 def plain_model(recipe: Recipe) -> nn.Module:
     """Return the recipe's network, untrained: the same first weights as `build_model` gives after the same seed."""
-    return PlainRNN(**recipe.model_options) if recipe.model == "rnn" else build_model(recipe)
+    plain = {"cnn": PlainCNN, "rnn": PlainRNN}.get(recipe.model)
+    return plain(**recipe.model_options) if plain else build_model(recipe)
 
 
 def plain_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
@@ -42,23 +55,32 @@ def plain_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     return kind(model.parameters(), lr=recipe.learning_rate)
 
 
-def plain_epoch(model: nn.Module, optimizer, train_loader, validation_loader, clip_norm=None) -> float:
-    """Train for an epoch and validate as most tutorials do; return the validation accuracy."""
+def plain_epoch(
+    model: nn.Module, optimizer, train_loader, validation_loader, clip_norm=None
+) -> tuple[EpochRecord, float]:
+    """Train for an epoch and validate as most tutorials do; return what ours keeps, and the validation accuracy."""
     model.train()
+    step_loss, total_loss, num_correct, num_images = [], 0.0, 0, 0
     for images, labels in train_loader:
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(images), labels)
+        logits = model(images)
+        loss = F.cross_entropy(logits, labels)
         loss.backward()
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
+        step_loss.append(loss.item())
+        total_loss += loss.item() * len(labels)
+        num_correct += (logits.argmax(dim=1) == labels).sum().item()
+        num_images += len(labels)
+    record = EpochRecord(step_loss, total_loss / num_images, num_correct / num_images)
     model.eval()
     num_correct = num_images = 0
     with torch.no_grad():
         for images, labels in validation_loader:
             num_correct += (model(images).argmax(dim=1) == labels).sum().item()
             num_images += len(labels)
-    return num_correct / num_images
+    return record, num_correct / num_images
 
 
 def loader(part: str, batch_size: int, few: dict[str, int], **options) -> DataLoader:
@@ -78,7 +100,7 @@ def main() -> int:
     optimizer = plain_optimizer(recipe, model)
     for _ in sys.stdin:
         start = time.perf_counter()
-        accuracy = plain_epoch(model, optimizer, train_loader, validation_loader, recipe.clip_norm)
+        _, accuracy = plain_epoch(model, optimizer, train_loader, validation_loader, recipe.clip_norm)
         print(json.dumps([time.perf_counter() - start, accuracy]), flush=True)
     return 0
 
