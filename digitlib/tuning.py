@@ -1,7 +1,7 @@
-"""What importing digitlib sets for the whole process: how threads wait, and how much memory is kept.
+"""What importing digitlib sets for the whole process: how threads wait, where they run, how much memory is kept.
 
-Neither changes a result, only how soon it is there. DIGITLIB_TUNING=off leaves both as the system has them, and
-where OMP_WAIT_POLICY or GOMP_SPINCOUNT is set, threads wait as it says. On other systems than Linux nothing is set.
+None of it changes a result, only how soon it is there. DIGITLIB_TUNING=off leaves all as the system has it, and where
+one of SAID is set, threads wait and run as it says. On other systems than Linux nothing is set.
 """
 
 import ctypes
@@ -10,31 +10,39 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
+# Environment variables by which somebody else decides how OpenMP's threads wait or where they run.
+SAID = ("OMP_WAIT_POLICY", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT")
+
 # How often a waiting thread looks again before it sleeps: for some 0.3 ms. A sleeping thread is slow to wake, and the
-# waits of a training step are short, so it pays to look. But where another process wants the core, it may take an
-# epoch ten times as long: the thread that is waited for does not run.
+# waits of a training step are short, so it pays to look.
 SPIN_COUNT = "30000"
 
-# Seconds between two looks for such a process, and how much of a core it has to take.
-LOOK_EVERY, SHARE = 0.1, 0.5
+# Seconds between two looks for a busy process, and how much of a core it has to take to be met, and to be still there:
+# sharing a core with a thread of ours leaves it half.
+LOOK_EVERY, COMES, STAYS = 0.05, 0.5, 0.2
 
-# Where Linux counts, in its first line, how long all cores did what.
-STAT = Path("/proc/stat")
+# Where Linux counts how long each core did what, and how long each thread of this process has computed.
+STAT, TASKS = Path("/proc/stat"), Path("/proc/self/task")
+
+# What Python's audit says where a process is about to be started.
+STARTS = {"os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
 
 # Parameters of mallopt, from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def tune() -> None:
-    """Set both, unless the environment says otherwise."""
+    """Set all of it, unless the environment says otherwise."""
     if os.environ.get("DIGITLIB_TUNING") == "off" or sys.platform != "linux":
         return
     # A process that started this one may have set the count already, in the environment that they share.
-    said = "OMP_WAIT_POLICY" in os.environ or os.environ.get("GOMP_SPINCOUNT", SPIN_COUNT) != SPIN_COUNT
+    ours = {"GOMP_SPINCOUNT": SPIN_COUNT}
+    said = any(os.environ[name] != ours.get(name) for name in SAID if name in os.environ)
     if not said and os.access(STAT, os.R_OK):
-        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT  # where torch is imported already, threads spin for longer
+        os.environ |= ours  # where torch is imported already, threads spin for longer
         threading.Thread(target=watch, name="digitlib: look for neighbours", daemon=True).start()
     # A training step frees what the next one asks for again. By default glibc hands large blocks back to the system
     # each time, whose pages are then cleared and mapped anew: a quarter of an epoch of `best`. Keep up to 1 GiB.
@@ -45,68 +53,122 @@ def tune() -> None:
 
 
 def watch() -> None:
-    """Let threads sleep soon while another process wants a core that they would spin on; never returns."""
+    """Keep threads that compute on a core each while another process wants one; never returns."""
     while "torch" not in sys.modules:
         time.sleep(LOOK_EVERY)
     import torch  # which waits until it is imported
 
-    sleepy, looks, before = None, deque([False] * 2, maxlen=2), clocks()
+    cores = os.sched_getaffinity(0)
+    apart, looks, before, threads = Apart(cores), deque([False] * 2, maxlen=2), clocks(cores), {}
     while True:
         time.sleep(LOOK_EVERY)
-        now = clocks()
+        now, threads_before = clocks(cores), threads
         wall, own, everyone = (b - a for a, b in zip(before, now, strict=True))
-        others = (everyone - own) / wall
-        looks.append(is_crowded(own / wall, others, torch.get_num_threads(), os.cpu_count() or 1))
-        if all(looks) and sleepy is None:
-            sleepy = Sleepy()
-        elif sleepy is not None and not any(looks):
-            sleepy = sleepy.end()
+        share = STAYS if apart.places else COMES
+        others, num_threads = (everyone - own) / wall, torch.get_num_threads()
+        looks.append(is_crowded(own / wall, others, num_threads, len(cores), share))
+        threads = list_threads() if looks[-1] or apart.places else {}
+        if apart.places and not any(looks):
+            apart.end(threads)
+        elif apart.places or all(looks):
+            apart.keep(threads_before, threads, num_threads)
         before = now
 
 
-def clocks() -> tuple[float, float, float]:
-    """Return three clocks in seconds: the wall's, what this process has computed, what all processes have."""
+def clocks(cores: set[int]) -> tuple[float, float, float]:
+    """Return three clocks in seconds: the wall's, what this process has computed, what all have on these cores."""
+    names = {f"cpu{core}" for core in cores}
     with STAT.open(encoding="ascii") as stat:
-        user, nice, system, _, _, irq, softirq = map(int, stat.readline().split()[1:8])
-    everyone = (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
-    return time.monotonic(), time.process_time(), everyone
+        lines = [line.split() for line in stat if line.startswith("cpu")]
+    # user, nice, system, idle, iowait, irq, softirq: all but the two of waiting
+    ticks = sum(int(line[i]) for line in lines if line[0] in names for i in (1, 2, 3, 6, 7))
+    return time.monotonic(), time.process_time(), ticks / os.sysconf("SC_CLK_TCK")
 
 
-def is_crowded(own: float, others: float, num_threads: int, num_cores: int) -> bool:
+def is_crowded(own: float, others: float, num_threads: int, num_cores: int, share: float) -> bool:
     """Return whether this process computes, and others leave it fewer cores than it has threads.
 
     Args:
         own, others: cores that this process and all others kept busy of late, on average.
+        share: how much of one of the cores that it needs the others have to take.
     """
-    return num_threads > 1 and own > SHARE and others > num_cores - num_threads + SHARE
+    return 1 < num_threads <= num_cores and own > COMES and others > num_cores - num_threads + share
 
 
-class Sleepy:
-    """From here to its end, waiting threads sleep at once.
+def list_threads() -> dict[int, tuple[int, int]]:
+    """Return what each thread of this process has computed, in ticks of the system's clock, and its core, by its id."""
+    found = {}
+    for task in TASKS.iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            fields = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            found[int(task.name)] = (
+                int(fields[11]) + int(fields[12]),
+                int(fields[36]),
+            )  # user and system, processor
+    return found
 
-    OpenMP has no call for that, but a rule: where it keeps more threads than there are cores, they wait for a moment
-    only (GNU libgomp's manual, GOMP_SPINCOUNT). So another thread makes a team of its own, which then does nothing.
+
+class Apart:
+    """Keeps the threads that compute on a core each, from `keep` to `end`.
+
+    Linux shares the cores out evenly, no matter whose threads they run: beside a busy process it may put two of ours on
+    one core. Each then looks for what the other does, which cannot run meanwhile, and an epoch takes five to ten times
+    as long. On a core each, one shares with the busy process and the others need not: twice as long.
+
+    Args:
+        cores: those that this process may use.
+    Attributes:
+        places: the core of each thread that is kept, by the thread's id; empty where none is.
     """
 
-    def __init__(self):
-        """Make the team."""
-        self.ended, ready = threading.Event(), threading.Event()
+    def __init__(self, cores: set[int]):
+        """Keep nothing yet."""
+        self.cores, self.places, self.known = cores, {}, set()
+        sys.addaudithook(self.let_go)
 
-        def keep_a_team() -> None:
-            import torch
+    def keep(self, before: dict, now: dict, number: int) -> None:
+        """Put the threads that computed between two readings of `list_threads`, if so many did, on a core each."""
+        computed = {thread: now[thread][0] - before[thread][0] for thread in now if thread in before}
+        busiest = [thread for thread in sorted(computed, key=computed.get)[-number:] if computed[thread] > 0]
+        if not self.places and len(busiest) == number and all(map(self.is_free, busiest)):
+            free = self.cores - {now[thread][1] for thread in busiest}
+            for thread in busiest:
+                core = now[thread][1]
+                self.places[thread] = free.pop() if core in self.places.values() else core
+            self.known = set(now)
+        for thread, core in self.places.items():
+            run_on(thread, {core})  # each time, because of let_go
+        self.free_new(now)
 
-            torch.zeros(2**16)  # long enough to be divided among two threads
-            ready.set()
-            self.ended.wait()
+    def end(self, now: dict) -> None:
+        """Let all threads run where the system wants them."""
+        for thread in self.places:
+            run_on(thread, self.cores)
+        self.free_new(now)
+        self.places = {}
 
-        self.thread = threading.Thread(target=keep_a_team, name="digitlib: let threads sleep", daemon=True)
-        self.thread.start()
-        ready.wait()
+    def is_free(self, thread: int) -> bool:
+        """Return whether nobody has told the thread where to run."""
+        with suppress(OSError):
+            return os.sched_getaffinity(thread) == self.cores
+        return False
 
-    def end(self) -> None:
-        """Give the team back, so that threads look for longer again."""
-        self.ended.set()
-        self.thread.join()
+    def free_new(self, now: dict) -> None:
+        """Let threads that are new run anywhere: they began on the one core of the thread that started them."""
+        for thread in now.keys() - self.known if self.places else ():
+            run_on(thread, self.cores)
+        self.known |= now.keys()
+
+    def let_go(self, event: str, arguments: tuple) -> None:
+        """Let the thread run anywhere for a moment that is about to start a process, which would keep its one core."""
+        if event in STARTS and threading.get_native_id() in self.places:
+            run_on(threading.get_native_id(), self.cores)
+
+
+def run_on(thread: int, cores: set[int]) -> None:
+    """Let a thread of this process run on these cores alone, where it is still there and the system lets us."""
+    with suppress(OSError):
+        os.sched_setaffinity(thread, cores)
 
 
 tune()

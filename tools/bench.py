@@ -59,6 +59,7 @@ from digitlib.recipes import (
     train_on,
 )
 from digitlib.training import EpochRecord, train_one_epoch
+from digitlib.tuning import SAID
 from tools.plain import loader
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -526,7 +527,7 @@ def train_command(launcher: list[str], name: str, environment: dict[str, str]) -
 
 def without_tuning() -> dict[str, str]:
     """Return the environment as it is where nobody has said yet how threads wait and memory is kept."""
-    said = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "DIGITLIB_TUNING")
+    said = (*SAID, "DIGITLIB_TUNING")
     return {name: value for name, value in os.environ.items() if name not in said}
 
 
