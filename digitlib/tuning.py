@@ -128,17 +128,21 @@ class Apart:
 
     def keep(self, before: dict, now: dict, number: int) -> None:
         """Put the threads that computed between two readings of `list_threads`, if so many did, on a core each."""
+        self.free_new(now)
         computed = {thread: now[thread][0] - before[thread][0] for thread in now if thread in before}
-        busiest = [thread for thread in sorted(computed, key=computed.get)[-number:] if computed[thread] > 0]
-        if not self.places and len(busiest) == number and all(map(self.is_free, busiest)):
-            free = self.cores - {now[thread][1] for thread in busiest}
-            for thread in busiest:
-                core = now[thread][1]
-                self.places[thread] = free.pop() if core in self.places.values() else core
-            self.known = set(now)
+        busiest = sorted(computed, key=computed.get)[-number:]
+        # A thread that only looks after something, such as this one, computes a moment at most.
+        enough = len(busiest) == number and computed[busiest[0]] * 5 > computed[busiest[-1]]
+        if enough and set(busiest) != set(self.places):
+            self.end(now)
+            if all(map(self.is_free, busiest)):
+                cores = [now[thread][1] for thread in busiest]
+                free = self.cores.difference(cores)
+                for i, thread in enumerate(busiest):
+                    self.places[thread] = free.pop() if cores[i] in cores[:i] else cores[i]
+                self.known = set(now)
         for thread, core in self.places.items():
             run_on(thread, {core})  # each time, because of let_go
-        self.free_new(now)
 
     def end(self, now: dict) -> None:
         """Let all threads run where the system wants them."""

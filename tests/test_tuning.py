@@ -179,6 +179,23 @@ def test_a_thread_that_starts_meanwhile_is_not_kept_on_the_core_of_its_parent(mo
     assert all(cores == machine.cores for cores in machine.allowed.values())
 
 
+def test_the_threads_that_compute_are_not_taken_for_others(monkeypatch):
+    """As while images are loaded: one thread computes, and another does a little."""
+    machine = Machine(monkeypatch, 11, 12, 13)
+    apart = tuning.Apart(machine.cores)
+    readings = [
+        {11: (5, 0), 12: (5, 1), 13: (5, 2)},
+        {11: (15, 0), 12: (6, 1), 13: (5, 2)},  # too little for a thread that shares the work
+        {11: (25, 0), 12: (16, 1), 13: (5, 2)},
+        {11: (35, 0), 12: (16, 1), 13: (15, 2)},  # another team of threads
+    ]
+    found = []
+    for before, now in zip(readings, readings[1:]):
+        apart.keep(before, now, 2)
+        found.append({thread for thread, cores in machine.allowed.items() if len(cores) == 1})
+    assert found == [set(), {11, 12}, {11, 13}]
+
+
 WATCHED = """
 import os, subprocess, sys, time
 import digitlib, torch
