@@ -4,6 +4,7 @@ None of it changes a result, only how soon it is there. DIGITLIB_TUNING=off leav
 one of SAID is set, threads wait and run as it says. On other systems than Linux nothing is set.
 """
 
+import atexit
 import ctypes
 import os
 import sys
@@ -101,10 +102,8 @@ def list_threads() -> dict[int, tuple[int, int]]:
     for task in TASKS.iterdir():
         with suppress(OSError):  # it has ended meanwhile
             fields = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            found[int(task.name)] = (
-                int(fields[11]) + int(fields[12]),
-                int(fields[36]),
-            )  # user and system, processor
+            user, system, core = (int(fields[i]) for i in (11, 12, 36))
+            found[int(task.name)] = user + system, core
     return found
 
 
@@ -124,7 +123,8 @@ class Apart:
     def __init__(self, cores: set[int]):
         """Keep nothing yet."""
         self.cores, self.places, self.known = cores, {}, set()
-        sys.addaudithook(self.let_go)
+        sys.addaudithook(self.let_go)  # which is called until the very end, when this module is half gone
+        atexit.register(self.places.clear)
 
     def keep(self, before: dict, now: dict, number: int) -> None:
         """Put the threads that computed between two readings of `list_threads`, if so many did, on a core each."""
@@ -141,15 +141,15 @@ class Apart:
                 for i, thread in enumerate(busiest):
                     self.places[thread] = free.pop() if cores[i] in cores[:i] else cores[i]
                 self.known = set(now)
-        for thread, core in self.places.items():
+        for thread, core in list(self.places.items()):
             run_on(thread, {core})  # each time, because of let_go
 
     def end(self, now: dict) -> None:
         """Let all threads run where the system wants them."""
-        for thread in self.places:
+        for thread in list(self.places):
             run_on(thread, self.cores)
         self.free_new(now)
-        self.places = {}
+        self.places.clear()
 
     def is_free(self, thread: int) -> bool:
         """Return whether nobody has told the thread where to run."""
@@ -165,7 +165,7 @@ class Apart:
 
     def let_go(self, event: str, arguments: tuple) -> None:
         """Let the thread run anywhere for a moment that is about to start a process, which would keep its one core."""
-        if event in STARTS and threading.get_native_id() in self.places:
+        if self.places and event in STARTS and threading.get_native_id() in self.places:
             run_on(threading.get_native_id(), self.cores)
 
 

@@ -235,6 +235,24 @@ def test_a_busy_process_is_noticed_and_its_end():
     run([sys.executable, "-W", "ignore", "-c", WATCHED], bench.without_tuning())
 
 
+ENDS = """
+import sys, time
+import digitlib, torch
+
+class Late:
+    def __del__(self, audit=sys.audit):
+        audit("os.fork")
+
+time.sleep(0.3)  # the watching thread has begun
+digitlib.tuning.late = Late()
+"""
+
+
+def test_nothing_is_said_when_python_ends():
+    """Python goes on to audit while it takes modules apart, and what is left of ours is asked."""
+    assert run([sys.executable, "-c", ENDS], bench.without_tuning()).stderr == ""
+
+
 def steps(num_steps):
     """Train a CNN for some steps; return the loss at each."""
     torch.manual_seed(0)
