@@ -17,7 +17,7 @@ A map of the modules, each small enough to read in one sitting:
     __main__     the command line: digitlib recipes | train | evaluate | predict
 
 Importing digitlib does no work: no download, no choice of a device, no seed. On Linux a thread of its own then looks
-ten times a second whether another process needs a core (tuning).
+again and again whether another process needs a core (tuning).
 """
 
 from digitlib import tuning  # noqa: F401 - first, because threads heed it only where torch is not imported yet

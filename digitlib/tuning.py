@@ -140,13 +140,12 @@ class Apart:
                 free = self.cores.difference(cores)
                 for i, thread in enumerate(busiest):
                     self.places[thread] = free.pop() if cores[i] in cores[:i] else cores[i]
-                self.known = set(now)
         for thread, core in list(self.places.items()):
             run_on(thread, {core})  # each time, because of let_go
 
     def end(self, now: dict) -> None:
         """Let all threads run where the system wants them."""
-        for thread in list(self.places):
+        for thread in list(self.places):  # a copy, here as above: Python may end and clear it meanwhile
             run_on(thread, self.cores)
         self.free_new(now)
         self.places.clear()
@@ -161,7 +160,7 @@ class Apart:
         """Let threads that are new run anywhere: they began on the one core of the thread that started them."""
         for thread in now.keys() - self.known if self.places else ():
             run_on(thread, self.cores)
-        self.known |= now.keys()
+        self.known = set(now)
 
     def let_go(self, event: str, arguments: tuple) -> None:
         """Let the thread run anywhere for a moment that is about to start a process, which would keep its one core."""

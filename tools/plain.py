@@ -1,8 +1,9 @@
 """The plain way of many tutorials, which the benchmark compares with: a network trained in a process of its own.
 
 torchvision's transforms image by image, a DataLoader, the network and the optimizer as torch's documentation writes
-them, and of digitlib only what both ways share: split, first weights, sizes. DIGITLIB_TUNING=off has to stand in the
-environment, so that threads wait and memory is handed back as in any program that imports torch.
+them, and of digitlib only what both ways share: split, first weights, sizes, the loop over the batches.
+DIGITLIB_TUNING=off has to stand in the environment, so that threads wait and memory is handed back as in any program
+that imports torch.
 
 Example:
     DIGITLIB_TUNING=off python -m tools.plain '{"recipe": {"name": "cnn", ...}}'    see `tools.bench.side_by_side`
@@ -20,7 +21,7 @@ from torch.utils.data import DataLoader, Subset
 from digitlib.data import data_loader
 from digitlib.models import CNN, RNN
 from digitlib.recipes import Recipe, build_model
-from digitlib.training import EpochRecord
+from digitlib.training import EpochRecord, train_one_epoch
 
 
 class PlainCNN(CNN):
@@ -59,21 +60,7 @@ def plain_epoch(
     model: nn.Module, optimizer, train_loader, validation_loader, clip_norm=None
 ) -> tuple[EpochRecord, float]:
     """Train for an epoch and validate as most tutorials do; return what ours keeps, and the validation accuracy."""
-    model.train()
-    step_loss, total_loss, num_correct, num_images = [], 0.0, 0, 0
-    for images, labels in train_loader:
-        optimizer.zero_grad()
-        logits = model(images)
-        loss = F.cross_entropy(logits, labels)
-        loss.backward()
-        if clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-        optimizer.step()
-        step_loss.append(loss.item())
-        total_loss += loss.item() * len(labels)
-        num_correct += (logits.argmax(dim=1) == labels).sum().item()
-        num_images += len(labels)
-    record = EpochRecord(step_loss, total_loss / num_images, num_correct / num_images)
+    record = train_one_epoch(model, train_loader, optimizer, clip_norm=clip_norm)
     model.eval()
     num_correct = num_images = 0
     with torch.no_grad():
