@@ -16,7 +16,7 @@ Sections:
     project   seconds of `import digitlib`, of building the book and of comparing all notebooks with pytest --nbval
 
 Example:
-    python -m tools.bench                 everything, on an otherwise idle machine (twenty minutes), then the page
+    python -m tools.bench                 everything, on an otherwise idle machine (half an hour), then the page
     python -m tools.bench plain limit     these again
     python -m tools.bench --quick         a look at everything but the project, in a minute; stored nowhere
 """

@@ -6,7 +6,7 @@ table, and book/scaling.md the one of several processes. The test images are rea
 each network, and at the end by the best ones together; nothing is chosen by them.
 
 Example:
-    python -m tools.results                    what is missing; twenty minutes for everything, on an idle machine
+    python -m tools.results                    what is missing; half an hour for everything, on an idle machine
     python -m tools.results --recipes quick    this recipe's missing runs alone
     python -m tools.results --fresh            everything again
 
