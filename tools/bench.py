@@ -67,6 +67,7 @@ RESULTS = ROOT / "book" / "bench.json"
 TARGETS = (0.9723, 0.9773, 0.99, 0.995)  # the first two are what the earlier CNN and dense network read
 FEW = {"train": 2000, "validation": 500}  # images for a quick look
 WHOLE = 55_000  # images to train on, an epoch
+LOOP: list[float] = []  # milliseconds of each `time_loop` since the section began
 
 # The earlier systems with the usual settings: batches of 100, a constant learning rate, Adam's default one.
 USUAL = {"batch_size": 100, "schedule": "constant", "learning_rate": 1e-3}
@@ -122,8 +123,12 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         print(f"{name}: measuring", flush=True)
         start = time.perf_counter()
+        LOOP.clear()
+        time_loop()
         found = SECTIONS[name](1 if options.quick else options.repeat, options.quick)
+        time_loop()
         found["machine"] = machine()
+        found["loop"] = {"fastest": min(LOOP), "median": statistics.median(LOOP)}
         if options.quick:
             print(json.dumps(found, indent=1), flush=True)
         else:
@@ -133,13 +138,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def store(name: str, found: dict) -> None:
-    """Put one section into book/bench.json, whole or not at all; the others stay."""
+    """Put one section into book/bench.json, whole or not at all; the others stay.
+
+    Of the runs of `plain` before, the ratios stay: they differ with what else the machine does, and nobody should have
+    to believe in the last one alone.
+    """
     stored = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if name == "plain" and name in stored:
+        before = stored[name]
+        found["earlier"] = [ratios(before), *before.get("earlier", [])]
     stored[name] = found
     ordered = {section: stored[section] for section in SECTIONS if section in stored}
     aside = RESULTS.with_suffix(".part")
     aside.write_text(json.dumps(rounded(ordered), indent=1) + "\n", encoding="utf-8", newline="\n")
     os.replace(aside, RESULTS)
+
+
+def ratios(found: dict) -> dict:
+    """Return how many times faster ours was in a run of `plain`: the data path, an epoch of each network."""
+    systems = {name: system["ratio"] for name, system in found["systems"].items()}
+    return {"loop": found["loop"], "data": found["data"]["ratio"], **systems}
 
 
 def rounded(tree):
@@ -183,6 +201,22 @@ def seconds(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
+
+
+def time_loop() -> None:
+    """Note how long a fixed loop of Python takes on each core.
+
+    Always the same on an idle machine; longer while others use the processor, whom a virtual machine cannot see
+    otherwise. So the median over the fastest says how far a section's figures are the machine's own.
+    """
+    can_choose = hasattr(os, "sched_setaffinity")  # on Linux
+    cores = os.sched_getaffinity(0) if can_choose else {0}
+    for core in cores:
+        if can_choose:
+            os.sched_setaffinity(0, {core})
+        LOOP.append(1000 * seconds(lambda: sum(range(1_500_000))))
+    if can_choose:
+        os.sched_setaffinity(0, cores)
 
 
 def interleaved(candidates: dict[str, Callable[[], object]], repeat: int) -> dict[str, list[float]]:
@@ -252,8 +286,10 @@ def side_by_side(recipe: Recipe, data: dict, quick: bool, num_epochs: int) -> di
     found = {"plain": [], "ours": []}
     with child:  # which closes its input at the end, and it ends by that
         for _ in range(num_epochs):
+            time_loop()
             print(file=child.stdin, flush=True)
             found["plain"].append(json.loads(child.stdout.readline()))
+            time_loop()
             start = time.perf_counter()
             _, accuracy = our_step()
             found["ours"].append([time.perf_counter() - start, accuracy])
