@@ -216,6 +216,8 @@ def test_the_ratios_of_the_runs_before_stay(tmp_path, monkeypatch):
     for number in (1, 2, 3):
         systems = {"cnn": {"ratio": 10 * number, "plain": []}}
         bench.store("plain", {"data": {"ratio": number}, "systems": systems, "loop": {"fastest": number}})
+        if number == 1:
+            assert json.loads(bench.RESULTS.read_text())["plain"]["earlier"] == []
     stored = json.loads(bench.RESULTS.read_text())["plain"]
     assert stored["data"]["ratio"] == 3
     assert stored["earlier"] == [

@@ -144,9 +144,9 @@ def store(name: str, found: dict) -> None:
     to believe in the last one alone.
     """
     stored = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    if name == "plain" and name in stored:
-        before = stored[name]
-        found["earlier"] = [ratios(before), *before.get("earlier", [])]
+    if name == "plain":
+        before = stored.get(name)
+        found["earlier"] = [ratios(before), *before["earlier"]] if before else []
     stored[name] = found
     ordered = {section: stored[section] for section in SECTIONS if section in stored}
     aside = RESULTS.with_suffix(".part")
