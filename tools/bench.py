@@ -67,7 +67,6 @@ RESULTS = ROOT / "book" / "bench.json"
 TARGETS = (0.9723, 0.9773, 0.99, 0.995)  # the first two are what the earlier CNN and dense network read
 FEW = {"train": 2000, "validation": 500}  # images for a quick look
 WHOLE = 55_000  # images to train on, an epoch
-LOOP: list[float] = []  # milliseconds of each `time_loop` since the section began
 
 # The earlier systems with the usual settings: batches of 100, a constant learning rate, Adam's default one.
 USUAL = {"batch_size": 100, "schedule": "constant", "learning_rate": 1e-3}
@@ -123,12 +122,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         print(f"{name}: measuring", flush=True)
         start = time.perf_counter()
-        LOOP.clear()
-        time_loop()
         found = SECTIONS[name](1 if options.quick else options.repeat, options.quick)
-        time_loop()
         found["machine"] = machine()
-        found["loop"] = {"fastest": min(LOOP), "median": statistics.median(LOOP)}
         if options.quick:
             print(json.dumps(found, indent=1), flush=True)
         else:
@@ -140,24 +135,17 @@ def main(arguments: list[str] | None = None) -> int:
 def store(name: str, found: dict) -> None:
     """Put one section into book/bench.json, whole or not at all; the others stay.
 
-    Of the runs of `plain` before, the ratios stay: they differ with what else the machine does, and nobody should have
-    to believe in the last one alone.
+    Where a section has "runs", what the ones before told stays behind it: they differ with what else the machine does,
+    and nobody should have to believe in one run alone.
     """
     stored = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    if name == "plain":
-        before = stored.get(name)
-        found["earlier"] = [ratios(before), *before["earlier"]] if before else []
+    if "runs" in found:
+        found["runs"] = found["runs"] + stored.get(name, {}).get("runs", [])
     stored[name] = found
     ordered = {section: stored[section] for section in SECTIONS if section in stored}
     aside = RESULTS.with_suffix(".part")
     aside.write_text(json.dumps(rounded(ordered), indent=1) + "\n", encoding="utf-8", newline="\n")
     os.replace(aside, RESULTS)
-
-
-def ratios(found: dict) -> dict:
-    """Return how many times faster ours was in a run of `plain`: the data path, an epoch of each network."""
-    systems = {name: system["ratio"] for name, system in found["systems"].items()}
-    return {"loop": found["loop"], "data": found["data"]["ratio"], **systems}
 
 
 def rounded(tree):
@@ -203,20 +191,24 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def time_loop() -> None:
-    """Note how long a fixed loop of Python takes on each core.
+def time_loop() -> list[float]:
+    """Return the milliseconds that a fixed loop of Python takes on each core.
 
     Always the same on an idle machine; longer while others use the processor, whom a virtual machine cannot see
-    otherwise. So the median over the fastest says how far a section's figures are the machine's own.
+    otherwise. So the median over the fastest of many says how far the figures beside them are the machine's own.
     """
-    can_choose = hasattr(os, "sched_setaffinity")  # on Linux
-    cores = os.sched_getaffinity(0) if can_choose else {0}
+
+    def once() -> float:
+        return 1000 * seconds(lambda: sum(range(1_500_000)))
+
+    if not hasattr(os, "sched_setaffinity"):  # on other systems than Linux: on the core that the system gives
+        return [once()]
+    cores, times = os.sched_getaffinity(0), []
     for core in cores:
-        if can_choose:
-            os.sched_setaffinity(0, {core})
-        LOOP.append(1000 * seconds(lambda: sum(range(1_500_000))))
-    if can_choose:
-        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, {core})
+        times.append(once())
+    os.sched_setaffinity(0, cores)
+    return times
 
 
 def interleaved(candidates: dict[str, Callable[[], object]], repeat: int) -> dict[str, list[float]]:
@@ -261,14 +253,16 @@ def our_epoch(
     return record, evaluate(model, *data["validation"]).accuracy
 
 
-def side_by_side(recipe: Recipe, data: dict, quick: bool, num_epochs: int) -> dict[str, list]:
+def side_by_side(
+    recipe: Recipe, data: dict, quick: bool, num_epochs: int
+) -> tuple[dict[str, list], list[float]]:
     """Train one network each way from the same first weights, an epoch of each in turn.
 
     The plain way has a process of its own, since importing digitlib sets how threads wait and how memory is kept.
 
     Returns:
         {"plain": ..., "ours": ...}: a pair for each epoch, its seconds (validation included) and the validation
-        accuracy after it.
+        accuracy after it; and what `time_loop` took between the epochs.
     """
     torch.manual_seed(recipe.seed)
     ours = build_model(recipe).to(memory_format=torch.channels_last)
@@ -283,17 +277,17 @@ def side_by_side(recipe: Recipe, data: dict, quick: bool, num_epochs: int) -> di
         stdout=subprocess.PIPE,
         text=True,
     )
-    found = {"plain": [], "ours": []}
+    found, loop = {"plain": [], "ours": []}, []
     with child:  # which closes its input at the end, and it ends by that
         for _ in range(num_epochs):
-            time_loop()
+            loop += time_loop()
             print(file=child.stdin, flush=True)
             found["plain"].append(json.loads(child.stdout.readline()))
-            time_loop()
+            loop += time_loop()
             start = time.perf_counter()
             _, accuracy = our_step()
             found["ours"].append([time.perf_counter() - start, accuracy])
-    return found
+    return found, loop
 
 
 def short_training(recipe: Recipe, share: float, data: dict) -> tuple[float, float]:
@@ -317,10 +311,12 @@ def measure_plain(repeat: int, quick: bool) -> dict:
     candidates["ours"]()  # the first pass over fresh memory is no data path's fault
     data_seconds = interleaved(candidates, repeat)
     systems = {name: {"plain": [], "ours": []} for name in EARLIER}
-    ladder = [rung | {"seconds": [], "accuracy": []} for rung in LADDER]
+    ladder, loop = [rung | {"seconds": [], "accuracy": []} for rung in LADDER], []
     for seed in seeds:
         for name, recipe in EARLIER.items():
-            both = side_by_side(change(recipe, seed=seed), data, quick, 1 if quick else EPOCHS[name])
+            num_epochs = 1 if quick else EPOCHS[name]
+            both, between = side_by_side(change(recipe, seed=seed), data, quick, num_epochs)
+            loop += between
             for way, curve in both.items():
                 systems[name][way].append(curve)
         for rung in ladder:
@@ -331,13 +327,15 @@ def measure_plain(repeat: int, quick: bool) -> dict:
             duration, accuracy = short_training(recipe, rung["share"], data)
             rung["seconds"].append(duration)
             rung["accuracy"].append(accuracy)
-    return {
+    found = {
         "seeds": list(seeds),
         "data": {"seconds": medians(data_seconds), "ratio": ratio(*data_seconds.values())},
         "systems": {name: curves | compare(curves) for name, curves in systems.items()},
         "ladder": ladder,
         "targets": [reach(target, systems, ladder) for target in TARGETS],
+        "loop": {"fastest": min(loop), "median": statistics.median(loop)},
     }
+    return found | {"runs": [ratios(found)]}
 
 
 def compare(curves: dict[str, list]) -> dict:
@@ -345,6 +343,12 @@ def compare(curves: dict[str, list]) -> dict:
     times = {way: [point[0] for curve in found for point in curve] for way, found in curves.items()}
     last = {way: [curve[-1][1] for curve in found] for way, found in curves.items()}
     return {"seconds": medians(times), "ratio": ratio(times["plain"], times["ours"]), "accuracy": last}
+
+
+def ratios(found: dict) -> dict:
+    """Return what is kept of each run: its loop, and how many times faster ours made batches and trained for an epoch."""
+    systems = {name: system["ratio"] for name, system in found["systems"].items()}
+    return {"loop": found["loop"], "data": found["data"]["ratio"], **systems}
 
 
 def reach(target: float, systems: dict, ladder: list[dict]) -> dict:
