@@ -346,7 +346,7 @@ def compare(curves: dict[str, list]) -> dict:
 
 
 def ratios(found: dict) -> dict:
-    """Return what is kept of each run: its loop, and how many times faster ours made batches and trained for an epoch."""
+    """Return what is kept of each run: its loop, and how many times faster ours made batches and trained."""
     systems = {name: system["ratio"] for name, system in found["systems"].items()}
     return {"loop": found["loop"], "data": found["data"]["ratio"], **systems}
 
