@@ -109,8 +109,8 @@ class RNN(nn.Module):
 class ConvNet(nn.Module):
     """3×3 convolutions, each with max-pooling where asked, batch normalisation and ReLU; then one linear layer.
 
-    No padding: MNIST's digits keep four pixels from the edge, and what is never computed costs nothing. Pooling comes
-    before the normalisation, which then has a quarter of the numbers to normalise.
+    No padding: the outer three pixels of each side hold 1% of MNIST's ink, and what is never computed costs nothing.
+    Pooling comes before the normalisation, which then has a quarter of the numbers to normalise.
 
     Args:
         num_channels: feature maps of each convolution.

@@ -265,6 +265,13 @@ def test_the_normalised_training_part_has_mean_0_and_deviation_1(raw):
     assert images.std().item() == pytest.approx(1, abs=2e-4)
 
 
+def test_the_outer_three_pixels_hold_a_hundredth_of_the_ink(raw):
+    """What ConvNet's docstring and notebook 10 say, when they leave out padding."""
+    images = raw["train"][0].double()
+    middle = images[:, 3:-3, 3:-3]
+    assert 1 - (middle.sum() / images.sum()).item() == pytest.approx(0.01, abs=0.0005)
+
+
 def test_normalise_leaves_its_input_as_it_was(raw):
     images = raw["test"][0][:5].clone()
     normalise(images)
