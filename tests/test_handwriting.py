@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from digitlib.recipes import RECIPES
-from tools import handwriting, results
+from tools import handwriting, pages, results
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +100,6 @@ def test_an_unknown_recipe_is_refused():
         handwriting.main(["no_such_recipe"])
 
 
-@pytest.mark.parametrize("text", ["", handwriting.START, f"{handwriting.END}{handwriting.START}"])
-def test_a_page_without_its_marks_is_refused(text):
-    with pytest.raises(ValueError, match="expected one <!-- results:start -->"):
-        handwriting.insert(text, "a table")
-
-
 # --- the page
 
 
@@ -113,8 +107,8 @@ def test_a_page_without_its_marks_is_refused(text):
 def shown():
     """The page's table: {stage: {recipe: (accuracy, lower limit, upper limit)}}, in percent."""
     text = handwriting.PAGE.read_text(encoding="utf-8")
-    table = text.partition(handwriting.START)[2].partition(handwriting.END)[0].strip()
-    assert handwriting.insert(text, table) == text
+    table = text.partition(pages.START)[2].partition(pages.END)[0].strip()
+    assert pages.insert_table(text, table, "page.md") == text
     head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
     recipes = [name.strip("`") for name in head[1:]]
     numbers = [

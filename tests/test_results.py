@@ -14,7 +14,7 @@ from digitlib.data import load_part
 from digitlib.evaluation import evaluate
 from digitlib.models import count_parameters
 from digitlib.recipes import RECIPES, build_model, change, find
-from tools import results
+from tools import pages, results
 
 # Shares of the 10,000 test images that the course promises, as means over the seeds.
 AT_LEAST = {
@@ -258,23 +258,23 @@ def test_a_recipe_that_has_changed_is_measured_again(counted, monkeypatch, tmp_p
 def test_the_copies_hold_the_same_table(cell_id):
     text = results.COPIES[cell_id].read_text(encoding="utf-8")
     table = results.read_table(results.NOTEBOOK, cell_id)
-    assert results.insert_table(text, table) == text, "run: python -m tools.results"
+    assert pages.insert_table(text, table, "page.md") == text, "run: python -m tools.results"
 
 
 def test_a_changed_digit_in_a_copy_is_found():
     table = "| recipe | accuracy |\n|:--|--:|\n| `cnn` | 99.21% |"
-    text = results.insert_table(f"{results.START}\n{results.END}\n", table)
+    text = pages.insert_table(f"{pages.START}\n{pages.END}\n", table, "page.md")
     tampered = text.replace("9", "8", 1)
     assert tampered != text
-    assert results.insert_table(tampered, table) == text
+    assert pages.insert_table(tampered, table, "page.md") == text
 
 
 @pytest.mark.parametrize(
-    "text", ["", results.START, f"{results.END}{results.START}", f"{results.START}{results.END}" * 2]
+    "text", ["", pages.START, f"{pages.END}{pages.START}", f"{pages.START}{pages.END}" * 2]
 )
 def test_a_page_without_the_marks_is_refused(text):
-    with pytest.raises(ValueError, match=r"expected one <!-- results:start -->"):
-        results.insert_table(text, "| a |")
+    with pytest.raises(ValueError, match=r"expected one <!-- results:start -->.* in page\.md"):
+        pages.insert_table(text, "| a |", "page.md")
 
 
 def test_a_notebook_that_was_not_executed_is_refused(tmp_path):

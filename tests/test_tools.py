@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from statistics import mean, median, stdev
 
 import nbformat
@@ -20,7 +21,7 @@ from PIL import Image
 
 from digitlib.data import batches, load_part
 from digitlib.recipes import RECIPES, build_model, build_optimizer, find
-from tools import bench, notebooks, plain
+from tools import bench, notebooks, pages, plain
 
 PLOT = "import matplotlib.pyplot as plt\nplt.figure(figsize=(2, 1))\nplt.plot([1, 2])\nplt.show()"
 
@@ -207,6 +208,21 @@ def test_a_section_is_measured_alone_and_the_others_stay(tmp_path, monkeypatch, 
     with pytest.raises(SystemExit):
         bench.main(["speed"])
     assert "expected sections among plain, limit" in capsys.readouterr().err
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "page.md"
+    pages.write_whole(path, "1\n")
+    write = Path.write_text
+
+    def half(self, text, **options):
+        write(self, text[:1], **options)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(OSError, match="no space left"):
+        pages.write_whole(path, "2\n3\n")
+    assert path.read_bytes() == b"1\n"
 
 
 def test_what_the_runs_before_told_stays(tmp_path, monkeypatch):

@@ -60,6 +60,7 @@ from digitlib.recipes import (
 )
 from digitlib.training import EpochRecord, train_one_epoch
 from digitlib.tuning import SAID
+from tools.pages import write_whole
 from tools.plain import loader
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,9 +144,7 @@ def store(name: str, found: dict) -> None:
         found["runs"] = found["runs"] + stored.get(name, {}).get("runs", [])
     stored[name] = found
     ordered = {section: stored[section] for section in SECTIONS if section in stored}
-    aside = RESULTS.with_suffix(".part")
-    aside.write_text(json.dumps(rounded(ordered), indent=1) + "\n", encoding="utf-8", newline="\n")
-    os.replace(aside, RESULTS)
+    write_whole(RESULTS, json.dumps(rounded(ordered), indent=1) + "\n")
 
 
 def rounded(tree):

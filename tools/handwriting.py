@@ -26,9 +26,9 @@ from digitlib.data import normalise
 from digitlib.evaluation import accuracy_interval, predict_logits
 from digitlib.predict import ImageError, find_ink, split_digits, to_mnist_format
 from digitlib.recipes import RECIPES, find
+from tools.pages import insert_table, write_whole
 
 PAGE = Path(__file__).resolve().parents[1] / "book" / "handwriting.md"
-START, END = "<!-- results:start -->", "<!-- results:end -->"
 FILTERS = {
     name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")
 }
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     table = as_markdown(measure(models, images, labels), len(labels))
     print(table)
     if not options.recipes:
-        PAGE.write_text(insert(PAGE.read_text(encoding="utf-8"), table), encoding="utf-8", newline="\n")
+        write_whole(PAGE, insert_table(PAGE.read_text(encoding="utf-8"), table, PAGE.name))
 
 
 def load_handwriting() -> tuple[np.ndarray, Tensor]:
@@ -169,19 +169,6 @@ def as_markdown(results: dict[str, dict[str, float]], num_images: int) -> str:
             shares.append(f"{accuracies[stage]:.1%}<br>{100 * low:.1f}–{100 * high:.1f}")
         lines.append(f"| {stage} | {' | '.join(shares)} |")
     return "\n".join(lines)
-
-
-def insert(text: str, table: str) -> str:
-    """Return the page's text with the table between its marks.
-
-    Raises:
-        ValueError: the marks are not there, once each and in order.
-    """
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not (start and end) or START in after or END in after:
-        raise ValueError(f"expected one {START} and one {END} after it in {PAGE.name}")
-    return f"{before}{START}\n{table}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from PIL import Image
 from traitlets import default
 
 from tools.exercises import HEADING, part_of
+from tools.pages import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -102,9 +103,7 @@ def run(path: Path) -> None:
     record_seconds(notebook, time.perf_counter() - started)
     text = as_text(normalise(notebook))
     changed = text != path.read_text(encoding="utf-8")
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(unfinished, path)  # at once: an interruption leaves the old notebook or the new one
+    write_whole(path, text)
     print(
         f"{name_of(path)}: {time.perf_counter() - started:.1f} s, {'changed' if changed else 'as before'}",
         flush=True,

@@ -3,7 +3,7 @@
 What was measured is kept in book/results.json, run by run: an interrupted measurement is taken up where it stopped, and
 a recipe whose settings have changed is measured again. book/results.ipynb shows the figures; README.md gets its first
 table, and book/scaling.md the one of several processes. The test images are read when a network is finished, once for
-each network, and at the end by the best ones together; nothing is chosen by them.
+each network, and at the end by the best ones together; no setting is chosen by them.
 
 Example:
     python -m tools.results                    what is missing; half an hour for everything, on an idle machine
@@ -17,7 +17,6 @@ those figures stand beside the ones in float32. tests/test_results.py fails wher
 import argparse
 import hashlib
 import json
-import os
 import sys
 import time
 from dataclasses import asdict
@@ -36,6 +35,7 @@ from digitlib.evaluation import predict_logits
 from digitlib.recipes import RECIPES, Recipe, change, find, has_bf16, train
 from tools import notebooks
 from tools.bench import machine
+from tools.pages import insert_table, write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "book" / "results.ipynb"
@@ -44,7 +44,6 @@ COPIES = {
     "results-table": ROOT / "README.md",
     "bench-scaling": ROOT / "book" / "scaling.md",
 }  # by the table's cell
-START, END = "<!-- results:start -->", "<!-- results:end -->"
 SEEDS = {name: (0, 1, 2) if name in ("mlp", "cnn", "rnn") else (0, 1, 2, 3, 4) for name in RECIPES}
 BF16_SEEDS = {"quick": (0, 1, 2, 3, 4), "best": (0, 1, 2, 3, 4)}
 ENSEMBLE = "best"  # the recipe whose seeds vote together
@@ -71,11 +70,12 @@ def show() -> int:
     code = notebooks.main([str(NOTEBOOK)])
     for cell_id, path in COPIES.items() if code == 0 else ():
         try:
-            text = insert_table(path.read_text(encoding="utf-8"), read_table(NOTEBOOK, cell_id))
+            table = read_table(NOTEBOOK, cell_id)
+            text = insert_table(path.read_text(encoding="utf-8"), table, path.name)
         except ValueError as error:
-            print(f"tools/results.py: {path.name}: {error}", file=sys.stderr)
+            print(f"tools/results.py: {error}", file=sys.stderr)
             return 1
-        path.write_text(text, encoding="utf-8", newline="\n")
+        write_whole(path, text)
         print(f"{path.relative_to(ROOT)} holds its table of {NOTEBOOK.name}")
     return code
 
@@ -176,9 +176,7 @@ def predictions_of(run: dict, labels: Tensor) -> Tensor:
 
 def write(path: Path, measured: dict) -> None:
     """Store the measurements, whole or not at all."""
-    aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(measured) + "\n", encoding="utf-8", newline="\n")
-    os.replace(aside, path)
+    write_whole(path, json.dumps(measured) + "\n")
 
 
 # --- the table
@@ -196,19 +194,6 @@ def read_table(path: Path, cell_id: str = "results-table") -> str:
                 if "text/markdown" in output.get("data", {}):
                     return output.data["text/markdown"]
     raise ValueError(f"expected {path.name} with an executed cell {cell_id}, found none; run `make results`")
-
-
-def insert_table(text: str, table: str) -> str:
-    """Return the text with the table between the marks.
-
-    Raises:
-        ValueError: the marks are not there, once each and in order.
-    """
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not (start and end) or START in after or END in after:
-        raise ValueError(f"expected one {START} and one {END} after it")
-    return f"{before}{START}\n{table}\n{END}{after}"
 
 
 if __name__ == "__main__":
