@@ -115,23 +115,32 @@ class ConvNet(nn.Module):
     Args:
         num_channels: feature maps of each convolution.
         pooled: which convolutions, counted from 0, are followed by 2×2 max-pooling.
+        margin: pixels of each side that are cut off, before anything else.
+        biased: which convolutions, counted from 0, add a bias and go without normalisation.
     Shapes: images float32 (N, 1, 28, 28) -> logits float32 (N, 10).
     Raises:
         ValueError: the maps shrink to nothing; forward was given images of another shape.
     Taught in notebook 10. Source: Ioffe and Szegedy 2015 for batch normalisation.
     """
 
-    def __init__(self, num_channels: Sequence[int] = (16, 32, 96), pooled: Sequence[int] = (0, 1)):
+    def __init__(
+        self,
+        num_channels: Sequence[int] = (16, 32, 96),
+        pooled: Sequence[int] = (0, 1),
+        margin: int = 0,
+        biased: Sequence[int] = (),
+    ):
         super().__init__()
-        layers, num_in, size = [], 1, IMAGE_SIZE
+        layers = [nn.ZeroPad2d(-margin)] if margin else []  # less than no padding cuts off
+        num_in, size = 1, IMAGE_SIZE - 2 * margin
         for number, num_out in enumerate(num_channels):
-            # No bias: the normalisation takes the mean away, and adds a shift of its own.
-            layers.append(nn.Conv2d(num_in, num_out, kernel_size=3, bias=False))
+            # No bias before a normalisation, which would take it away and adds a shift of its own.
+            layers.append(nn.Conv2d(num_in, num_out, kernel_size=3, bias=number in biased))
             num_in, size = num_out, size - 2
             if number in pooled:
                 layers.append(nn.MaxPool2d(2))
                 size //= 2
-            layers += [nn.BatchNorm2d(num_out), nn.ReLU()]
+            layers += [nn.ReLU()] if number in biased else [nn.BatchNorm2d(num_out), nn.ReLU()]
         if size < 1:
             raise ValueError(f"expected maps of 1×1, got none after {len(num_channels)} layers; take fewer")
         self.features = nn.Sequential(*layers)
@@ -159,8 +168,7 @@ class ShiftedConvNet(ConvNet):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float32 (N, 10); softmax(dim=1) makes them probabilities."""
-        shifts = SHIFTS[:1] if self.training else SHIFTS
-        views = [images.roll(shift, dims=(-2, -1)) for shift in shifts]
+        views = [images.roll(shift, (-2, -1)) for shift in (SHIFTS[:1] if self.training else SHIFTS)]
         return torch.stack([ConvNet.forward(self, view) for view in views]).mean(dim=0)
 
 

@@ -266,7 +266,7 @@ def test_the_normalised_training_part_has_mean_0_and_deviation_1(raw):
 
 
 def test_the_outer_three_pixels_hold_a_hundredth_of_the_ink(raw):
-    """What ConvNet says when it leaves out padding."""
+    """What ConvNet says when it leaves out padding, and the margin of `quick`."""
     images = raw["train"][0].double()
     middle = images[:, 3:-3, 3:-3]
     assert 1 - (middle.sum() / images.sum()).item() == pytest.approx(0.01, abs=0.0005)

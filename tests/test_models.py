@@ -41,6 +41,28 @@ def test_the_convnet_has_the_parameters_and_the_maps_of_the_formulas(images):
         ConvNet(num_channels=[2] * 14, pooled=[])
 
 
+def test_a_convnet_with_a_margin_never_sees_it(images):
+    torch.manual_seed(0)
+    model = ConvNet(num_channels=[3, 4], pooled=[0], margin=3)
+    assert model.features(images).shape == (5, 4, 8, 8)  # 22 -> 20, 10, 8
+    other = torch.randn_like(images)
+    other[:, :, 3:-3, 3:-3] = images[:, :, 3:-3, 3:-3]
+    assert torch.equal(model(other), model(images))
+    with pytest.raises(ValueError, match="expected maps of 1×1.*2 layers"):
+        ConvNet(num_channels=[3, 4], pooled=[0], margin=11)
+
+
+def test_a_biased_convolution_of_a_convnet_goes_without_normalisation(images):
+    torch.manual_seed(0)
+    model = ConvNet(num_channels=[3, 4], pooled=[0], biased=[0])
+    assert count_parameters(model) == (9 * 3 + 3) + (9 * 3 * 4 + 2 * 4) + 4 * 11 * 11 * 10 + 10
+    first, second = model.features[0], model.features[3]
+    assert first.bias is not None and second.bias is None
+    expected = F.max_pool2d(F.conv2d(images, first.weight, first.bias), 2).relu()
+    torch.testing.assert_close(model.features[:3](images), expected)
+    assert [type(layer).__name__ for layer in model.features[3:]] == ["Conv2d", "BatchNorm2d", "ReLU"]
+
+
 def test_the_convnet_normalises_over_the_batch_in_training_and_by_running_averages_afterwards(images):
     torch.manual_seed(0)
     model = ConvNet(num_channels=[3], pooled=[])

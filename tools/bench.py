@@ -91,7 +91,7 @@ EPOCHS = {"cnn": 4, "mlp": 8, "rnn": 4}
 SHORT = {
     "recipe": "quick",
     "model": "convnet",
-    "model_options": {"num_channels": [8, 32, 64], "pooled": [0, 1]},
+    "model_options": find("quick").model_options | {"num_channels": [16, 32, 64]},
     "batch_size": 64,
 }
 LADDER = [
