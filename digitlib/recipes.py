@@ -58,47 +58,36 @@ class Recipe:
 
     def __post_init__(self):
         """Refuse settings that training would not understand, or would fail on much later."""
-        for setting, known in (("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if getattr(self, setting) not in known:
-                raise ValueError(
-                    f"expected {setting} to be one of {', '.join(known)}, got {getattr(self, setting)!r}"
-                )
-        # A name becomes the name of a file, and both are printed: a checkpoint from a stranger brings its own.
-        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
-            raise ValueError(f"expected name in small letters, digits, - and _, got {self.name!r}")
-        if not isinstance(self.title, str) or not self.title.isprintable():
-            raise ValueError(f"expected title to be one printable line, got {self.title!r}")
-        for setting in ("augment", "coarsen"):
-            if not isinstance(getattr(self, setting), bool):
-                raise ValueError(f"expected {setting} to be True or False, got {getattr(self, setting)!r}")
-        for setting in ("batch_size", "num_epochs"):
-            value = getattr(self, setting)
-            if type(value) is not int or value < 1:  # True is an int as well
-                raise ValueError(f"expected {setting} to be a whole number of at least 1, got {value!r}")
-        if self.learning_rate is None or not 0 < self.learning_rate <= 100:
-            raise ValueError(f"expected learning_rate above 0 and at most 100, got {self.learning_rate!r}")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ValueError(f"expected clip_norm above 0, or None, got {self.clip_norm!r}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"expected momentum from 0 to below 1, got {self.momentum!r}")
-        if not 0 <= self.weight_decay <= 1:
-            raise ValueError(f"expected weight_decay from 0 to 1, got {self.weight_decay!r}")
-        if type(self.seed) is not int or not 0 <= self.seed < 2**63:
-            raise ValueError(f"expected seed to be a whole number of at least 0, got {self.seed!r}")
+        _check(self)
 
 
-IMPROVED = Recipe(
-    name="improved",
-    title="six 3×3 convolutions, augmented images, four epochs",
-    model="shifted",
-    model_options={"num_channels": [16, 32, 32, 64, 64, 96], "pooled": [0]},
-    optimizer="adamw",
-    learning_rate=0.01,
-    weight_decay=0.05,
-    num_epochs=4,
-    augment=True,
-)
-BEST = replace(IMPROVED, name="best", title="the same six convolutions, ten epochs", num_epochs=10)
+def _check(recipe: Recipe) -> None:
+    def expect(holds: bool, setting: str, expected: str) -> None:
+        if not holds:
+            raise ValueError(f"expected {setting} {expected}, got {getattr(recipe, setting)!r}")
+
+    for setting, known in (("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        expect(getattr(recipe, setting) in known, setting, f"to be one of {', '.join(known)}")
+    # A name becomes the name of a file, and both are printed: a checkpoint from a stranger brings its own.
+    is_name = isinstance(recipe.name, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", recipe.name)
+    expect(is_name, "name", "in small letters, digits, - and _")
+    is_line = isinstance(recipe.title, str) and recipe.title.isprintable()
+    expect(is_line, "title", "to be one printable line")
+    for setting in ("augment", "coarsen"):
+        expect(isinstance(getattr(recipe, setting), bool), setting, "to be True or False")
+    for setting in ("batch_size", "num_epochs"):
+        value = getattr(recipe, setting)
+        expect(
+            type(value) is int and value >= 1, setting, "to be a whole number of at least 1"
+        )  # True is an int
+    expect(0 < (recipe.learning_rate or 0) <= 100, "learning_rate", "above 0 and at most 100")
+    expect(recipe.clip_norm is None or recipe.clip_norm > 0, "clip_norm", "above 0, or None")
+    expect(0 <= recipe.momentum < 1, "momentum", "from 0 to below 1")
+    expect(0 <= recipe.weight_decay <= 1, "weight_decay", "from 0 to 1")
+    is_seed = type(recipe.seed) is int and 0 <= recipe.seed < 2**63
+    expect(is_seed, "seed", "to be a whole number of at least 0")
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -132,15 +121,24 @@ RECIPES = {
         Recipe(
             name="quick",
             title="three 3×3 convolutions with batch normalisation, one epoch",
-            model="shifted",
-            model_options={"num_channels": [16, 32, 128], "pooled": [0, 1], "margin": 3, "biased": [0]},
+            model="convnet",
+            model_options={"num_channels": [16, 32, 64], "pooled": [0, 1]},
             learning_rate=0.015,
-            batch_size=96,
+            batch_size=128,
             num_epochs=1,
         ),
-        IMPROVED,
-        BEST,
-        replace(BEST, name="robust", title="as best, a quarter of the images made coarse", coarsen=True),
+        Recipe(
+            name="best",
+            title="six 3×3 convolutions, augmented images, ten epochs",
+            model="convnet",
+            model_options={"num_channels": [16, 32, 32, 64, 64, 96], "pooled": [0]},
+            optimizer="adamw",
+            learning_rate=0.01,
+            weight_decay=0.05,
+            num_epochs=10,
+            augment=True,
+            coarsen=True,
+        ),
     )
 }
 

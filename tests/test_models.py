@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from digitlib.models import CNN, MLP, MODELS, RNN, ConvNet, ShiftedConvNet, count_parameters
+from digitlib.models import CNN, MLP, MODELS, RNN, ConvNet, count_parameters
 
 
 @pytest.fixture
@@ -33,34 +33,23 @@ def test_parameter_counts_match_the_formulas():
 
 def test_the_convnet_has_the_parameters_and_the_maps_of_the_formulas(images):
     # 28 -> 26 -> 13 -> 11 -> 5 -> 3: a 3×3 convolution without padding takes two, pooling halves
-    convolutions = 9 * (1 * 16 + 16 * 32 + 32 * 96)
-    assert count_parameters(ConvNet()) == convolutions + 2 * (16 + 32 + 96) + 96 * 3 * 3 * 10 + 10
+    convolutions = 9 * (1 * 16 + 16 * 32 + 32 * 64)
+    assert count_parameters(ConvNet()) == convolutions + 2 * (16 + 32 + 64) + 64 * 3 * 3 * 10 + 10
     deeper = ConvNet(num_channels=[4, 5, 6, 7], pooled=[2])
     assert deeper.features(images).shape == (5, 7, 9, 9)  # 26, 24, 22 -> 11, 9
     with pytest.raises(ValueError, match="expected maps of 1×1.*14 layers"):
         ConvNet(num_channels=[2] * 14, pooled=[])
 
 
-def test_a_convnet_with_a_margin_never_sees_it(images):
+def test_the_cnn_pools_what_relu_and_dropout_left(images):
     torch.manual_seed(0)
-    model = ConvNet(num_channels=[3, 4], pooled=[0], margin=3)
-    assert model.features(images).shape == (5, 4, 8, 8)  # 22 -> 20, 10, 8
-    other = torch.randn_like(images)
-    other[:, :, 3:-3, 3:-3] = images[:, :, 3:-3, 3:-3]
-    assert torch.equal(model(other), model(images))
-    with pytest.raises(ValueError, match="expected maps of 1×1.*2 layers"):
-        ConvNet(num_channels=[3, 4], pooled=[0], margin=11)
-
-
-def test_a_biased_convolution_of_a_convnet_goes_without_normalisation(images):
-    torch.manual_seed(0)
-    model = ConvNet(num_channels=[3, 4], pooled=[0], biased=[0])
-    assert count_parameters(model) == (9 * 3 + 3) + (9 * 3 * 4 + 2 * 4) + 4 * 11 * 11 * 10 + 10
-    first, second = model.features[0], model.features[3]
-    assert first.bias is not None and second.bias is None
-    expected = F.max_pool2d(F.conv2d(images, first.weight, first.bias), 2).relu()
-    torch.testing.assert_close(model.features[:3](images), expected)
-    assert [type(layer).__name__ for layer in model.features[3:]] == ["Conv2d", "BatchNorm2d", "ReLU"]
+    model = CNN().eval()
+    x = F.conv2d(images, model.conv1.weight, model.conv1.bias).clamp(min=0)
+    x = x.view(5, 10, 12, 2, 12, 2).amax(dim=(3, 5))
+    x = F.conv2d(x, model.conv2.weight, model.conv2.bias).clamp(min=0)
+    x = x.view(5, 20, 4, 2, 4, 2).amax(dim=(3, 5)).reshape(5, 320)
+    x = (x @ model.fc1.weight.T + model.fc1.bias).clamp(min=0)
+    torch.testing.assert_close(model(images), x @ model.fc2.weight.T + model.fc2.bias)
 
 
 def test_the_convnet_normalises_over_the_batch_in_training_and_by_running_averages_afterwards(images):
@@ -80,19 +69,6 @@ def test_sizes_are_arguments(images):
     assert len(MLP(hidden_sizes=(30,)).layers) == 2
     assert CNN(num_channels=(3, 7), hidden_size=9)(images).shape == (5, 10)
     assert RNN(hidden_size=11)(images).shape == (5, 10)
-
-
-def test_the_shifted_convnet_averages_five_views_in_evaluation_mode_only(images):
-    torch.manual_seed(0)
-    model = ShiftedConvNet(num_channels=[3], pooled=[0])
-    plain = ConvNet(num_channels=[3], pooled=[0])
-    plain.load_state_dict(model.state_dict())
-    torch.testing.assert_close(model(images), plain(images))
-    model.load_state_dict(plain.eval().state_dict())
-    padded = F.pad(images, (1, 1, 1, 1), mode="circular")
-    corners = [(1, 1), (2, 1), (0, 1), (1, 2), (1, 0)]  # of a window of 28×28 in the padded image
-    views = [padded[:, :, top : top + 28, left : left + 28] for top, left in corners]
-    torch.testing.assert_close(model.eval()(images), sum(map(plain, views)) / 5)
 
 
 def test_count_parameters_leaves_frozen_ones_out():
@@ -126,6 +102,14 @@ def test_rnn_equals_a_loop_over_rows(images):
     for row in range(28):
         state = torch.tanh(images[:, 0, row] @ w_in.T + state @ w_hidden.T + bias)
     torch.testing.assert_close(model(images), model.fc(state))
+
+
+@pytest.mark.parametrize("layer", [torch.nn.LSTM, torch.nn.GRU])
+def test_an_lstm_or_a_gru_may_take_the_place_of_the_simple_layer(images, layer):
+    model = RNN(hidden_size=16)
+    model.rnn = layer(28, 16, batch_first=True)
+    output, _ = model.rnn(images[:, 0])
+    torch.testing.assert_close(model(images), model.fc(output[:, 27]))
 
 
 def test_rnn_starts_with_an_orthogonal_recurrent_matrix():
