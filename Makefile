@@ -110,8 +110,8 @@ else
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --torch-backend $(TORCH_BACKEND) -r $(VENV)/requirements.lock
 endif
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@# How threads wait, digitlib sets where it is imported first; notebooks import torch first.
-	$(BIN)/python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE --env GOMP_SPINCOUNT 1000 >/dev/null
+	@# How threads wait while another one computes; README says why.
+	$(BIN)/python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE >/dev/null
 	@echo "$(CURDIR)" > $(STAMP)
 
 # Built from nothing each time, which takes seconds: a page kept from an earlier build could hide its warning.

@@ -27,8 +27,9 @@ strict_compare = IPyNbCell.compare_outputs
 
 def pytest_configure():
     """Cut this process, and every Python process that it starts, off from the network."""
-    import digitlib  # noqa: F401 - kernels inherit the environment, where it sets how threads wait
-
+    # How threads wait: for this process, before torch is imported, and for the kernels and processes it starts. The
+    # kernel's specification says the same, but nbval takes this Python's own kernel, which has none.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["DIGITLIB_STILL"] = "1"  # the notebooks' widgets show the still that is stored
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if str(OFFLINE) not in path:

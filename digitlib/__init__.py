@@ -3,31 +3,31 @@
 A map of the modules, each small enough to read in one sitting:
 
     data         MNIST: fetch, split, normalise, batches
-    models       the networks: MLP, CNN, RNN, ConvNet, ShiftedConvNet
+    models       the networks: MLP, CNN, RNN, ConvNet
     evaluation   loss, accuracy with its interval, confusion matrix, precision and recall
     training     train_one_epoch, fit -> History
     recipes      the named experiments: model, optimizer, schedule, seed
     checkpoints  save, load, load_or_train
     predict      a picture of a digit -> the digit and ten probabilities
     plotting     galleries, curves, matrices; arrays in, Axes out
-    tuning       what importing digitlib sets: how threads wait, how much memory is kept
     widgets      a pad to draw on, sliders above a figure
     checks       one check an exercise; imported by no other module
     distributed  recipes.train, shared out over several processes
     __main__     the command line: digitlib recipes | train | evaluate | predict
 
-Importing digitlib does no work: no download, no choice of a device, no seed. On Linux a thread of its own then looks
-again and again whether another process needs a core (tuning).
+Importing digitlib does no work and changes nothing: no download, no choice of a device, no seed, and not even torch is
+imported. The few names of __all__ are imported from their modules when they are first asked for (PEP 562).
 """
 
-from digitlib import tuning  # noqa: F401 - first, because threads heed it only where torch is not imported yet
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-# isort: split
-from digitlib.checkpoints import load_or_train
-from digitlib.data import batches, load_part, load_raw, normalise
-from digitlib.evaluation import evaluate, predict_logits
-from digitlib.models import CNN, MLP, RNN
-from digitlib.training import fit
+if TYPE_CHECKING:  # for editors
+    from digitlib.checkpoints import load_or_train
+    from digitlib.data import batches, load_part, load_raw, normalise
+    from digitlib.evaluation import evaluate, predict_logits
+    from digitlib.models import CNN, MLP, RNN
+    from digitlib.training import fit
 
 __all__ = [
     "CNN",
@@ -42,3 +42,26 @@ __all__ = [
     "normalise",
     "predict_logits",
 ]
+
+_HOMES = {
+    **dict.fromkeys(["CNN", "MLP", "RNN"], "models"),
+    **dict.fromkeys(["batches", "load_part", "load_raw", "normalise"], "data"),
+    **dict.fromkeys(["evaluate", "predict_logits"], "evaluation"),
+    "fit": "training",
+    "load_or_train": "checkpoints",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of __all__ from its module, once: afterwards it stands here like any other."""
+    if (
+        name not in _HOMES
+    ):  # a module of digitlib, for one: `from digitlib import predict` then looks for that
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    """List the names that are not imported yet, too."""
+    return sorted({*globals(), *__all__})

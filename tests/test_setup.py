@@ -273,7 +273,7 @@ def test_the_environment_is_made_once(project):
         f"python -m pip install --quiet --disable-pip-version-check {uv}",
         "uv pip install --python .venv/bin/python --compile-bytecode -r requirements.lock",
         "uv pip install --python .venv/bin/python --no-deps --no-build-isolation -e .",
-        "python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE --env GOMP_SPINCOUNT 1000",
+        "python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE",
         "ruff check .",
         "ruff format --check .",
     ]

@@ -36,7 +36,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import digitlib  # noqa: F401 - before torch, because it sets how threads wait
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: how threads wait
 
 # isort: split
 import torch
@@ -59,7 +59,6 @@ from digitlib.recipes import (
     train_on,
 )
 from digitlib.training import EpochRecord, train_one_epoch
-from digitlib.tuning import SAID
 from tools.pages import write_whole
 from tools.plain import loader
 
@@ -98,7 +97,7 @@ LADDER = [
     *({"recipe": "cnn", "share": share, "num_epochs": 1} for share in (0.25, 0.5, 0.75, 1)),
     *(SHORT | {"share": share} for share in (0.125, 0.1875, 0.25, 0.5)),
     {"recipe": "quick", "share": 1},
-    *({"recipe": "improved", "share": 1, "num_epochs": number} for number in (1, 4)),
+    *({"recipe": "best", "share": 1, "num_epochs": number} for number in (1, 4)),
 ]
 
 
@@ -271,7 +270,6 @@ def side_by_side(
     child = subprocess.Popen(
         [sys.executable, "-m", "tools.plain", order],
         cwd=ROOT,
-        env=plain_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -363,7 +361,7 @@ def reach(target: float, systems: dict, ladder: list[dict]) -> dict:
             number = next((i for i, (_, accuracy) in enumerate(curve) if accuracy >= target), None)
             reached.append(None if number is None else sum(point[0] for point in curve[: number + 1]))
         row[f"plain {name}"] = None if None in reached else statistics.median(reached)
-    for way, names in (("same network", ("cnn",)), ("any network", ("cnn", "quick", "improved"))):
+    for way, names in (("same network", ("cnn",)), ("any network", ("cnn", "quick", "best"))):
         enough = [
             statistics.median(rung["seconds"])
             for rung in ladder
@@ -564,17 +562,6 @@ def train_command(launcher: list[str], name: str, environment: dict[str, str]) -
     return float(done.stdout.splitlines()[-2].split()[-2])  # "validation accuracy ... after 1 epochs, 4.2 s"
 
 
-def without_tuning() -> dict[str, str]:
-    """Return the environment as it is where nobody has said yet how threads wait and memory is kept."""
-    said = (*SAID, "DIGITLIB_TUNING")
-    return {name: value for name, value in os.environ.items() if name not in said}
-
-
-def plain_environment() -> dict[str, str]:
-    """Return the environment of the plain way: nobody has said anything, and digitlib will not either."""
-    return without_tuning() | {"DIGITLIB_TUNING": "off"}
-
-
 def measure_neighbour(repeat: int, quick: bool) -> dict:
     """Time a training of one epoch alone and beside a process that keeps one core busy.
 
@@ -588,10 +575,10 @@ def measure_neighbour(repeat: int, quick: bool) -> dict:
         f"import digitlib, {name}": [sys.executable, "-c", SCRIPT],
     }
     trainings = {
-        way: partial(train_command, command, name, without_tuning()) for way, command in commands.items()
+        way: partial(train_command, command, name, dict(os.environ)) for way, command in commands.items()
     }
     train_part = parts(quick)["train"]
-    for name in ("mlp", "cnn", "rnn", "quick", "improved"):
+    for name in ("mlp", "cnn", "rnn", "quick", "best"):
         epoch = training_steps(find(name), train_part, torch.channels_last, False)
         trainings[f"epoch of {name}"] = partial(seconds, epoch)
     found = {way: {"quiet": [], "busy": []} for way in trainings}

@@ -2,11 +2,9 @@
 
 torchvision's transforms image by image, a DataLoader, the network and the optimizer as torch's documentation writes
 them, and of digitlib only what both ways share: split, first weights, sizes, the loop over the batches.
-DIGITLIB_TUNING=off has to stand in the environment, so that threads wait and memory is handed back as in any program
-that imports torch.
 
 Example:
-    DIGITLIB_TUNING=off python -m tools.plain '{"recipe": {"name": "cnn", ...}}'    see `tools.bench.side_by_side`
+    python -m tools.plain '{"recipe": {"name": "cnn", ...}}'    see `tools.bench.side_by_side`
 """
 
 import json

@@ -22,9 +22,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import digitlib  # noqa: F401 - before torch, because it sets how threads wait
-
-# isort: split
 import nbformat
 import torch
 from torch import Tensor, nn
