@@ -17,11 +17,15 @@ those figures stand beside the ones in float32. tests/test_results.py fails wher
 import argparse
 import hashlib
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as `digitlib train` does
+
+# isort: split
 import nbformat
 import torch
 from torch import Tensor, nn
@@ -31,18 +35,17 @@ from digitlib.data import load_part
 from digitlib.evaluation import predict_logits
 from digitlib.recipes import RECIPES, Recipe, change, find, has_bf16, train
 from tools import notebooks
-from tools.bench import machine
 from tools.pages import insert_table, write_whole
+from tools.timing import ROOT, machine
 
-ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "book" / "results.ipynb"
 MEASURED = ROOT / "book" / "results.json"
 COPIES = {
     "results-table": ROOT / "README.md",
     "bench-scaling": ROOT / "book" / "scaling.md",
 }  # by the table's cell
-SEEDS = {name: (0, 1, 2) if name in ("mlp", "cnn", "rnn") else (0, 1, 2, 3, 4) for name in RECIPES}
-BF16_SEEDS = {"quick": (0, 1, 2, 3, 4), "best": (0, 1, 2, 3, 4)}
+SEEDS = {name: tuple(range(5 if recipe.model == "convnet" else 3)) for name, recipe in RECIPES.items()}
+BF16_SEEDS = {name: SEEDS[name] for name, recipe in RECIPES.items() if recipe.model == "convnet"}
 ENSEMBLE = "best"  # the recipe whose seeds vote together
 
 
