@@ -120,7 +120,7 @@ def execute(notebook: NotebookNode, path: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     begun = []
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # how threads wait, as the kernel's specification says it
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # which this kernel's specification does not say
     os.environ["DIGITLIB_STILL"] = "1"  # nobody sits there to move a widget
     client = NotebookClient(
         notebook,
