@@ -140,9 +140,9 @@ def confusion_matrix(labels: Tensor, predictions: Tensor, *, num_classes: int = 
     """Count how often each true class was read as each class.
 
     Args:
-        labels, predictions: int64 (N,), 0 to num_classes - 1.
+        labels, predictions: int64 (N,), 0 to num_classes - 1, on any device.
     Returns:
-        int64 (num_classes, num_classes); row = true class, column = predicted class.
+        int64 (num_classes, num_classes), on the CPU; row = true class, column = predicted class.
     Raises:
         ValueError: the two differ in length, or hold a class that is not there.
     Taught in notebook 09.
@@ -152,6 +152,7 @@ def confusion_matrix(labels: Tensor, predictions: Tensor, *, num_classes: int = 
             f"expected labels and predictions of one shape (N,), got {tuple(labels.shape)} and "
             f"{tuple(predictions.shape)}; logits become predictions with logits.argmax(dim=1)"
         )
+    labels, predictions = labels.cpu(), predictions.cpu()
     both = torch.cat([labels, predictions])
     if both.is_floating_point() or (len(both) and not (0 <= both.min() and both.max() < num_classes)):
         raise ValueError(f"expected whole classes from 0 to {num_classes - 1}, got {both.dtype} beyond them")
@@ -166,7 +167,7 @@ def report(confusion: Tensor) -> Report:
         confusion: int64 (C, C); row = true class, column = predicted class.
     Taught in notebook 09.
     """
-    confusion = confusion.double()
+    confusion = confusion.cpu().double()  # not every GPU has float64
     correct, predicted, support = confusion.diag(), confusion.sum(dim=0), confusion.sum(dim=1)
     precision = correct / predicted.clamp(min=1)
     recall = correct / support.clamp(min=1)

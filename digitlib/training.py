@@ -3,9 +3,12 @@
 The loop is the one that notebook 07 writes in the open.
 """
 
+import io
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TextIO
 
 import torch
 import torch.nn.functional as F
@@ -132,7 +135,8 @@ def fit(
         validation: images (N, 1, 28, 28) and labels (N,).
         num_epochs: at least 1.
         schedule, clip_norm: see `train_one_epoch`.
-        progress: show a bar on stderr; by default only where stderr is a terminal, so never in a notebook's output.
+        progress: whether to show a bar that moves with each batch and is gone afterwards. By default it shows in a
+            terminal and in a notebook, unless the variable DIGITLIB_STILL is set.
     Raises:
         ValueError: num_epochs is less than 1, or train_batches is no function.
     Taught in notebook 07.
@@ -144,19 +148,46 @@ def fit(
             f"expected train_batches to be a function that returns one epoch of batches, got "
             f"{type(train_batches).__name__}; write lambda: batches(images, labels, batch_size, generator)"
         )
-    if progress is None:
-        progress = sys.stderr.isatty()
-    history = History()
+    place = _place_for_a_bar(progress)
+    look = {"leave": False, "file": place, "disable": place is None}
+    history, num_steps, result = History(), None, None
     try:
-        with tqdm(total=num_epochs, unit="epoch", disable=not progress) as bar:
-            for _ in range(num_epochs):
-                epoch = train_one_epoch(
-                    model, train_batches(), optimizer, schedule=schedule, clip_norm=clip_norm
-                )
+        for number in range(1, num_epochs + 1):
+            title = f"epoch {number}/{num_epochs}"
+            with tqdm(train_batches(), title, num_steps, postfix=result, **look) as bar:
+                epoch = train_one_epoch(model, bar, optimizer, schedule=schedule, clip_norm=clip_norm)
                 measured = evaluate(model, *validation)
-                history.record(epoch, measured)
-                bar.set_postfix_str(f"loss {epoch.loss:.4f}, validation accuracy {measured.accuracy:.2%}")
-                bar.update()
+            history.record(epoch, measured)
+            num_steps = len(epoch.step_loss)  # a generator does not tell its length beforehand
+            result = f"loss {epoch.loss:.4f}, validation {measured.accuracy:.2%}"
     except KeyboardInterrupt:
         history.interrupted = True
     return history
+
+
+def _place_for_a_bar(progress: bool | None) -> TextIO | None:
+    """Return the terminal, or the output of a notebook's cell; None where no bar is wanted."""
+    if progress is False or (progress is None and os.environ.get("DIGITLIB_STILL")):
+        return None
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and hasattr(ipython.get_ipython(), "kernel"):
+        return _CellOutput()
+    return sys.stderr if progress or sys.stderr.isatty() else None
+
+
+class _CellOutput(io.StringIO):
+    """Shows the last line written to it below the cell, so that nothing is stored once that is blank.
+
+    `tqdm.auto` leaves the first state of its bar in the stored notebook, even with leave=False.
+    """
+
+    def __init__(self):
+        super().__init__()
+        from IPython.display import display
+
+        self.shown = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def write(self, text: str) -> int:
+        """Replace the line that is shown."""
+        self.shown.update({"text/plain": text.strip()}, raw=True)
+        return len(text)
