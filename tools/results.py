@@ -88,6 +88,9 @@ def measure_missing(path: Path, names: list[str], *, fresh: bool = False, bf16: 
     measured = {"runs": {}, "ensemble": None, "bf16": {}}
     if path.exists():
         measured |= json.loads(path.read_text(encoding="utf-8"))
+    for kind, wanted in (("runs", names), ("bf16", BF16_SEEDS.keys() & names if bf16 else ())):
+        runs = measured[kind]  # in the order of today's recipes, and without those that are gone
+        measured[kind] = {name: runs.get(name, {}) for name in RECIPES if name in runs or name in wanted}
 
     def measure(runs: dict, name: str, seeds: tuple[int, ...], bf16: bool) -> None:
         for seed in seeds:
@@ -100,16 +103,17 @@ def measure_missing(path: Path, names: list[str], *, fresh: bool = False, bf16: 
             del runs[seed]
 
     for name in names:
-        measure(measured["runs"].setdefault(name, {}), name, SEEDS[name], False)
+        measure(measured["runs"][name], name, SEEDS[name], False)
     if ENSEMBLE in names:
         members = [change(find(ENSEMBLE), seed=seed) for seed in SEEDS[ENSEMBLE]]
         wanted = [settings(member) for member in members]
         if fresh or measured["ensemble"] is None or measured["ensemble"]["settings"] != wanted:
             measured["ensemble"] = measure_ensemble(members)
             write(path, measured)
-    for name in BF16_SEEDS if bf16 else ():
-        if name in names:
-            measure(measured["bf16"].setdefault(name, {}), name, BF16_SEEDS[name], True)
+    for name in names:
+        if bf16 and name in BF16_SEEDS:
+            measure(measured["bf16"][name], name, BF16_SEEDS[name], True)
+    write(path, measured)  # what is gone is gone there, too
     return measured
 
 
