@@ -37,26 +37,19 @@ def guesses(request):
 def test_predict_logits_does_not_depend_on_the_batch_size(images):
     model = CNN()
     whole = predict_logits(model, images)
-    torch.testing.assert_close(predict_logits(model, images, batch_size=2), whole)
-    torch.testing.assert_close(predict_logits(model, images, batch_size=1), whole)
+    for batch_size in (1, 2):
+        torch.testing.assert_close(predict_logits(model, images, batch_size=batch_size), whole)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_predict_logits_uses_evaluation_mode_and_restores_the_mode(images, training):
-    model = CNN(dropout=0.9).train(training)
-    assert torch.equal(predict_logits(model, images), predict_logits(model, images))
-    assert model.training is training
-
-
-def test_predict_logits_restores_the_mode_after_an_error():
-    model = CNN().train()
-    with pytest.raises(ValueError):
-        predict_logits(model, torch.zeros(2, 28, 28))
-    assert model.training
-
-
-def test_predict_logits_builds_no_graph(images):
-    assert not predict_logits(CNN(), images).requires_grad
+def test_predict_logits_uses_evaluation_mode_builds_no_graph_and_restores_the_mode(images):
+    for training in (True, False):
+        model = CNN(dropout=0.9).train(training)
+        logits = predict_logits(model, images)
+        assert torch.equal(predict_logits(model, images), logits)
+        assert not logits.requires_grad
+        with pytest.raises(ValueError):
+            predict_logits(model, torch.zeros(2, 28, 28))
+        assert model.training is training
 
 
 def test_every_image_counts_once_in_a_ragged_last_batch(images):
@@ -118,6 +111,37 @@ def test_rows_are_true_and_columns_predicted():
     assert confusion[3, 8] == 1
     assert confusion[8, 3] == 0
     assert confusion.sum() == 3
+
+
+class OnAppleGPU(torch.Tensor):
+    """A tensor that, as one on Apple's GPU, has no float64 and meets tensors of the CPU only after cpu()."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), options=None):
+        options = options or {}
+        if function is torch.Tensor.cpu:
+            return arguments[0].as_subclass(torch.Tensor)
+        both = arguments[0] if isinstance(arguments[0], list | tuple) else arguments
+        if any(type(each) is torch.Tensor and each.ndim for each in both):
+            raise RuntimeError("Expected all tensors to be on the same device")
+        result = super().__torch_function__(function, types, arguments, options)
+        if isinstance(result, torch.Tensor) and result.dtype is torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return result
+
+
+def test_a_model_on_a_gpu_without_float64_is_measured_too(guesses):
+    labels, predictions, num_classes = guesses
+    there = predictions.as_subclass(OnAppleGPU)
+    with pytest.raises(TypeError, match="float64"):
+        there.double()
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.cat([labels, there])
+    confusion = confusion_matrix(labels, there, num_classes=num_classes)
+    assert torch.equal(confusion, confusion_matrix(labels, predictions, num_classes=num_classes))
+    on_cpu, on_gpu = report(confusion), report(confusion.as_subclass(OnAppleGPU))
+    assert torch.equal(on_gpu.f1, on_cpu.f1)
+    assert type(on_gpu.f1) is torch.Tensor
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+from tqdm import tqdm
 
 from digitlib import training
 from digitlib.data import batches, load_part
 from digitlib.models import CNN, MLP
-from digitlib.training import EpochRecord, History, fit, train_one_epoch
+from digitlib.training import History, fit, train_one_epoch
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +33,12 @@ def epoch_batches(digits, seed=0, batch_size=64):
     return partial(batches, *digits, batch_size, torch.Generator().manual_seed(seed))
 
 
-def run(digits, seed=0, num_epochs=2, **options):
+def run(digits, seed=0, num_epochs=2, validation=None, **options):
     torch.manual_seed(seed)
     model = CNN()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    train_batches = epoch_batches(digits, seed)
-    return model, fit(model, train_batches, digits, optimizer=optimizer, num_epochs=num_epochs, **options)
+    train_batches, validation = epoch_batches(digits, seed), validation or digits
+    return model, fit(model, train_batches, validation, optimizer=optimizer, num_epochs=num_epochs, **options)
 
 
 def test_one_step_of_sgd_by_hand(digits):
@@ -127,22 +130,13 @@ def test_history_holds_a_row_an_epoch_and_a_loss_a_step(digits):
     assert not history.interrupted
 
 
-def test_the_same_seed_gives_the_identical_history(digits):
-    _, first = run(digits)
-    _, second = run(digits)
-    assert first == second
-    assert first != run(digits, seed=1)[1]
-
-
-def test_validation_does_not_train(digits):
+def test_the_same_seed_gives_the_identical_history_and_validation_does_not_train(digits):
     """Dropout and weights see the same random numbers and steps, whatever the validation images are."""
     _, first = run(digits)
-    torch.manual_seed(0)
-    model = CNN()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    assert run(digits)[1] == first
     few = digits[0][:5], digits[1][:5]
-    second = fit(model, epoch_batches(digits), few, optimizer=optimizer, num_epochs=2)
-    assert second.step_loss == first.step_loss
+    assert run(digits, validation=few)[1].step_loss == first.step_loss
+    assert run(digits, seed=1)[1] != first
 
 
 @pytest.mark.parametrize("where", ["in a batch", "in validation"])
@@ -192,10 +186,10 @@ def test_other_errors_are_not_swallowed(digits):
         )
 
 
-@pytest.mark.parametrize("num_epochs", [0, -1])
-def test_no_epochs_are_refused(digits, num_epochs):
-    with pytest.raises(ValueError, match="num_epochs"):
-        run(digits, num_epochs=num_epochs)
+def test_no_epochs_are_refused(digits):
+    for num_epochs in (0, -1):
+        with pytest.raises(ValueError, match="num_epochs"):
+            run(digits, num_epochs=num_epochs)
 
 
 def test_a_used_up_generator_is_explained(digits):
@@ -208,21 +202,62 @@ def test_a_used_up_generator_is_explained(digits):
         fit(model, lambda: once, digits, optimizer=optimizer, num_epochs=2)
 
 
-def test_the_bar_shows_in_a_terminal_only(digits, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
-    for stream, expected in [(io.StringIO(), False), (Terminal(), True)]:
-        monkeypatch.setattr("sys.stderr", stream)
-        run(digits, num_epochs=1)
-        assert ("validation accuracy" in stream.getvalue()) is expected
+
+def test_the_bar_moves_with_each_batch_and_is_gone_in_the_end(digits, monkeypatch):
+    monkeypatch.delenv("DIGITLIB_STILL")
     monkeypatch.setattr("sys.stderr", Terminal())
-    run(digits, num_epochs=1, progress=False)
-    assert not sys.stderr.getvalue()
+    monkeypatch.setattr(training, "tqdm", partial(tqdm, mininterval=0, miniters=1))  # however fast it is
+    _, history = run(digits)
+    *states, last = sys.stderr.getvalue().split("\r")
+    assert last.strip() == states[-1].strip() == ""
+    for number in range(11):
+        assert any(state.startswith(f"epoch 1/2: {number}it [") for state in states)
+        assert any(state.startswith("epoch 2/2: ") and f" {number}/10 [" in state for state in states)
+    result = f"loss {history.train_loss[0]:.4f}, validation {history.validation_accuracy[0]:.2%}"
+    assert all((result in state) is state.startswith("epoch 2/2") for state in states)
+
+
+def test_the_bar_shows_in_a_terminal_unless_it_is_unwanted(digits, monkeypatch):
+    for stream, still, progress, is_shown in (
+        (Terminal(), "", None, True),
+        (Terminal(), "1", None, False),
+        (Terminal(), "", False, False),
+        (io.StringIO(), "", None, False),
+        (io.StringIO(), "1", True, True),
+    ):
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setenv("DIGITLIB_STILL", still)
+        run(digits, num_epochs=1, progress=progress)
+        assert ("epoch 1/1" in stream.getvalue()) is is_shown
+
+
+def test_in_a_notebook_the_bar_is_live_and_nothing_of_it_is_stored(monkeypatch):
+    monkeypatch.delenv("DIGITLIB_STILL")
+    source = """
+import torch
+from digitlib import training
+from digitlib.models import MLP
+
+shown, write = [], training._CellOutput.write
+training._CellOutput.write = lambda output, text: shown.append(text) or write(output, text)
+digits = torch.zeros(9, 1, 28, 28), torch.zeros(9, dtype=torch.int64)
+model = MLP((2,))
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+print("before")
+training.fit(model, lambda: [digits] * 3, digits, optimizer=optimizer, num_epochs=2)
+print([text for text in shown if "epoch 2/2" in text and "0/3 [" in text] != [])
+"""
+    notebook = new_notebook(cells=[new_code_cell(source)])
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    before, bar, after = notebook.cells[0].outputs
+    assert (before.text, after.text) == ("before\n", "True\n")
+    assert bar.data == {"text/plain": ""}
 
 
 def test_empty_history():
     assert len(History()) == 0
     assert History().as_table()["epoch"] == []
-    assert EpochRecord([0.5], 0.5, 1.0).loss == 0.5
