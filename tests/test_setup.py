@@ -92,11 +92,15 @@ def unmet(requirements: list[str], pinned: dict[str, Version]) -> list[str]:
 
 
 def asked_for() -> list[str]:
-    """Return every requirement in pyproject.toml: the library's, the extras', and what builds it."""
+    """Return every requirement in pyproject.toml: the library's, the extras', and what builds it.
+
+    An extra may take in another one, as digitlib[name].
+    """
     extras = PROJECT["project"]["optional-dependencies"]
+    own = {f"{PROJECT['project']['name']}[{name}]" for name in extras}
     return [
         *PROJECT["project"]["dependencies"],
-        *(text for extra in extras.values() for text in extra),
+        *(text for extra in extras.values() for text in extra if text not in own),
         *PROJECT["build-system"]["requires"],
     ]
 
@@ -165,11 +169,10 @@ def test_the_library_and_its_command_are_installed():
 
 
 def test_what_pyproject_names_exists():
-    names = [
-        PROJECT["project"]["readme"],
-        *PROJECT["project"]["license-files"],
-        *(name.replace(".", "/") for name in PROJECT["tool"]["setuptools"]["packages"]),
-    ]
+    setuptools = PROJECT["tool"]["setuptools"]
+    folders = {name: name.replace(".", "/") for name in setuptools["packages"]}
+    folders |= setuptools.get("package-dir", {})
+    names = [PROJECT["project"]["readme"], *PROJECT["project"]["license-files"], *folders.values()]
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 
