@@ -8,26 +8,41 @@ import argparse
 import io
 import json
 import os
+import signal
 import sys
 import time
-from importlib.metadata import version
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+SETTINGS = ("optimizer", "learning_rate", "batch_size", "num_epochs", "seed", "augment", "coarsen")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: the command and its options. By default those that the process was started with; only then is
+            anything of the process changed: what Ctrl-C does, and one environment variable.
+    """
+    if arguments is None:
+        # Threads that wait shall sleep: by default they spin, and beside one busy program training takes many times
+        # as long. torch reads this when it is imported.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # ignored where started with &
+            signal.signal(signal.SIGINT, _end_at_once)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a picture's name may hold what the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
-            return _run(arguments)
-        finally:  # a reader who has gone is noticed here, and not when Python ends
-            print(end="", flush=True)
-    except KeyboardInterrupt:
-        print("digitlib: interrupted", file=sys.stderr)
+            options = build_parser().parse_args(arguments)
+            return options.command(options)
+        finally:
+            _flush()
+    except KeyboardInterrupt as error:
+        print(f"digitlib: {str(error) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if os.environ.get("DIGITLIB_DEBUG"):
@@ -36,100 +51,92 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def _run(arguments: list[str] | None) -> int:
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 2
-    return options.command(options)
+def _end_at_once(number, frame) -> None:
+    """Answer Ctrl-C where nothing can be lost; a KeyboardInterrupt amid an import shows a traceback, or is ignored."""
+    with suppress(OSError):
+        os.write(2, b"digitlib: interrupted\n")
+    os._exit(130)
+
+
+@contextmanager
+def _stopped_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt, on which training keeps its finished epochs; they are saved undisturbed."""
+    own_process = signal.getsignal(signal.SIGINT) is _end_at_once
+    if own_process:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if own_process:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _flush() -> None:
+    """Write out what was printed; what cannot be written is dropped, or Python would complain of it at its end."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
-    parser = argparse.ArgumentParser(
-        prog="digitlib", description="Train, test and use networks that read handwritten digits."
-    )
+    from importlib.metadata import version  # takes longer to import than all that is imported above
+
+    about = "Train, test and use networks that read handwritten digits."
+    parser = argparse.ArgumentParser(prog="digitlib", description=about)
     parser.add_argument("--version", action="version", version=f"digitlib {version('digitlib')}")
+    parser.set_defaults(command=lambda options: parser.print_help() or 2)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    parser.set_defaults(command=None)
-
-    _add_command(commands, recipes, "list the named experiments", "digitlib recipes")
-
-    command = _add_command(
+    _add_command(commands, recipes, "digitlib recipes")
+    add = _add_command(
         commands,
         train,
-        "train a recipe from scratch and save its checkpoint",
-        "digitlib train cnn\n  digitlib train mlp --optimizer sgd --epochs 3 --seed 7 --output mine.pth",
-        "With several processes: torchrun --nproc-per-node=2 -m digitlib train best",
+        "digitlib train cnn",
+        "digitlib train mlp --optimizer sgd --epochs 3 --seed 7 --output mine.pth",
+        "torchrun --nproc-per-node=2 -m digitlib train best",
     )
-    command.add_argument("recipe", metavar="RECIPE", help="a name that `digitlib recipes` lists")
-    command.add_argument(
-        "--optimizer",
-        choices=["adam", "adamw", "sgd"],
-        help="another optimizer, at a learning rate that suits it",
-    )
-    command.add_argument("--learning-rate", type=float, metavar="RATE", help="the highest learning rate")
-    command.add_argument("--batch-size", type=int, metavar="N", help="images a step")
-    command.add_argument("--epochs", type=int, metavar="N", help="passes over the 55,000 training images")
-    command.add_argument("--seed", type=int, metavar="N", help="another seed: other weights, another order")
-    command.add_argument(
-        "--augment",
-        action=argparse.BooleanOptionalAction,
-        help="turn, shift and scale each image a little, anew each epoch",
-    )
-    command.add_argument(
-        "--coarsen",
-        action=argparse.BooleanOptionalAction,
-        help="make a quarter of the images coarse, as pictures of few pixels are",
-    )
-    command.add_argument(
-        "--device", default="cpu", choices=["cpu", "cuda", "mps"], help="where to train (default: cpu)"
-    )
-    command.add_argument(
-        "--bf16", action="store_true", help="multiply in bfloat16: faster where the processor has it"
-    )
-    command.add_argument(
-        "--output", type=Path, metavar="FILE", help="the checkpoint (default: under checkpoints/)"
-    )
+    switch = argparse.BooleanOptionalAction
+    add("recipe", metavar="RECIPE", help="a name that `digitlib recipes` lists")
+    add("--optimizer", choices=["adam", "adamw", "sgd"], help="another one, at a learning rate that suits it")
+    add("--learning-rate", type=float, metavar="RATE", help="the highest learning rate")
+    add("--batch-size", type=int, metavar="N", help="images a step")
+    add("--epochs", dest="num_epochs", type=int, metavar="N", help="passes over the 55,000 training images")
+    add("--seed", type=int, metavar="N", help="another seed: other weights, another order")
+    add("--augment", action=switch, help="turn, shift and scale each image a little, anew each epoch")
+    add("--coarsen", action=switch, help="make a quarter of the images coarse, as pictures of few pixels are")
+    add("--device", default="cpu", choices=["cpu", "cuda", "mps"], help="where to train (default: cpu)")
+    add("--bf16", action="store_true", help="multiply in bfloat16: faster where the processor has it")
+    add("--output", type=Path, metavar="FILE", help="the checkpoint (default: under checkpoints/)")
 
-    command = _add_command(
-        commands,
-        evaluate,
-        "measure a checkpoint on the 10,000 test images",
-        "digitlib evaluate checkpoints/cnn-1f3a5b7c.pth\n  digitlib evaluate mine.pth --json",
-    )
-    command.add_argument(
-        "checkpoint", type=Path, metavar="CHECKPOINT", help="a .pth file that `digitlib train` wrote"
-    )
-    command.add_argument(
-        "--part",
-        default="test",
-        choices=["train", "validation", "test"],
-        help="the images to read (default: test)",
-    )
-    command.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    examples = "digitlib evaluate checkpoints/cnn-1f3a5b7c.pth", "digitlib evaluate mine.pth --json"
+    add = _add_command(commands, evaluate, *examples)
+    add("checkpoint", type=Path, metavar="CHECKPOINT", help="a .pth file that `digitlib train` wrote")
+    add("--part", default="test", choices=["train", "validation", "test"], help="the images (default: test)")
+    add("--json", action="store_true", help="print one JSON object instead of a table")
 
-    command = _add_command(
-        commands,
-        predict,
-        "read the digit in each picture",
-        "digitlib predict photo.jpg\n  digitlib predict *.png --checkpoint mine.pth --json\n"
-        "  digitlib predict --number row.jpg",
-        "The recipe robust was made for pictures from elsewhere: digitlib train robust --output mine.pth",
-    )
-    command.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="a picture of one digit, any usual format"
-    )
-    command.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="a .pth file (default: the recipe cnn, trained now if need be)",
-    )
-    command.add_argument("--number", action="store_true", help="read a row of digits, from left to right")
-    command.add_argument("--json", action="store_true", help="print a JSON list, one object a picture")
+    examples = "digitlib predict photo.jpg", "digitlib predict *.png --checkpoint mine.pth --json"
+    add = _add_command(commands, predict, *examples, "digitlib predict --number row.jpg")
+    network = "a .pth file (default: the recommended network, of the recipe best, which is part of digitlib)"
+    add("images", nargs="+", type=Path, metavar="IMAGE", help="a picture of one digit, any usual format")
+    add("--checkpoint", type=Path, metavar="FILE", help=network)
+    add("--number", action="store_true", help="read a row of digits, from left to right")
+    add("--json", action="store_true", help="print a JSON list, one object a picture")
     return parser
+
+
+def _add_command(commands, function: Callable, *examples: str) -> Callable:
+    """Add a command that the function's docstring describes; return the function that adds its options."""
+    command = commands.add_parser(
+        function.__name__,
+        help=function.__doc__[0].lower() + function.__doc__[1:].rstrip("."),
+        description=function.__doc__,
+        epilog="\n  ".join(["examples:", *examples]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(command=function)
+    return command.add_argument
 
 
 def recipes(options: argparse.Namespace) -> int:
@@ -137,214 +144,171 @@ def recipes(options: argparse.Namespace) -> int:
     from digitlib.models import count_parameters
     from digitlib.recipes import RECIPES, build_model
 
-    print(f"{'recipe':<8} {'parameters':>10} {'optimizer':<10} {'rate':>6} {'batch':>6} {'epochs':>6}  title")
+    width = max(map(len, ["recipe", *RECIPES]))
+    print(f"{'recipe':<{width}}  parameters  optimizer    rate  batch  epochs  title")
     for recipe in RECIPES.values():
-        parameters = count_parameters(build_model(recipe))
         print(
-            f"{recipe.name:<8} {parameters:>10,} {recipe.optimizer:<10} {recipe.learning_rate:>6g} "
-            f"{recipe.batch_size:>6} {recipe.num_epochs:>6}  {recipe.title}"
+            f"{recipe.name:<{width}}  {count_parameters(build_model(recipe)):>10,}  {recipe.optimizer:<9}  "
+            f"{recipe.learning_rate:>6g}  {recipe.batch_size:>5}  {recipe.num_epochs:>6}  {recipe.title}"
         )
     return 0
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train a recipe from scratch, save its checkpoint and say how well it does on the validation images."""
+    """Train a recipe from scratch and save its checkpoint."""
     from digitlib import checkpoints, distributed
     from digitlib import recipes as experiments
 
-    recipe = experiments.change(
-        experiments.find(options.recipe),
-        optimizer=options.optimizer,
-        learning_rate=options.learning_rate,
-        batch_size=options.batch_size,
-        num_epochs=options.epochs,
-        seed=options.seed,
-        augment=options.augment,
-        coarsen=options.coarsen,
-    )
+    settings = {name: getattr(options, name) for name in SETTINGS}
+    recipe = experiments.change(experiments.find(options.recipe), **settings)
     _expect_device(options.device)
     path = options.output or checkpoints.checkpoint_path(recipe)
     checkpoints.ensure_writable(path)
-    announcement = f"training {recipe.name}: {recipe.title}, {recipe.num_epochs} epochs, seed {recipe.seed}"
-    if distributed.num_processes() > 1:
-        return _train_together(recipe, path, announcement, options)
-    print(announcement, flush=True)
-    start = time.perf_counter()
-    model, history = experiments.train(recipe, device=options.device, bf16=options.bf16)
-    seconds = time.perf_counter() - start
-    if len(history) == 0:
-        raise KeyboardInterrupt
-    metrics = {
-        "validation_accuracy": history.validation_accuracy[-1],
-        "validation_loss": history.validation_loss[-1],
-        "seconds": seconds,
-    }
-    if history.interrupted:  # never in the place of a finished one
-        path = path.with_name(f"{path.stem}-interrupted{path.suffix}")
-    checkpoints.save(path, model, recipe, history=history, metrics=metrics)
-    print(
-        f"validation accuracy {metrics['validation_accuracy']:.2%} after {len(history)} epochs, {seconds:.1f} s"
-    )
-    print(f"saved {path}")
-    if history.interrupted:
-        print(f"digitlib: interrupted after {len(history)} of {recipe.num_epochs} epochs", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _train_together(recipe, path: Path, announcement: str, options: argparse.Namespace) -> int:
-    """Train as one of the processes that torchrun has started; process 0 prints, and keeps each finished epoch."""
-    from digitlib import checkpoints, distributed
-
-    writer, start = distributed.rank() == 0, time.perf_counter()
     unfinished = path.with_name(
         f"{path.stem}-interrupted{path.suffix}"
     )  # never in the place of a finished one
-    if writer:
+    processes = distributed.num_processes()
+    if distributed.rank() == 0:
+        together = f", {processes} processes" if processes > 1 else ""
+        about = f"{recipe.title}, {recipe.num_epochs} epochs, seed {recipe.seed}{together}"
+        print(f"training {recipe.name}: {about}", flush=True)
+    if processes > 1:
+        return _train_together(recipe, path, unfinished, options)
+    start = time.perf_counter()
+    with _stopped_by_ctrl_c():
+        model, history = experiments.train(recipe, device=options.device, bf16=options.bf16)
+    if len(history) == 0:
+        raise KeyboardInterrupt
+    print(_save(unfinished if history.interrupted else path, model, recipe, history, start))
+    if history.interrupted:
+        raise KeyboardInterrupt(f"interrupted after {len(history)} of {recipe.num_epochs} epochs")
+    return 0
+
+
+def _train_together(recipe, path: Path, unfinished: Path, options: argparse.Namespace) -> int:
+    """Train as one of the processes that torchrun has started; process 0 prints, and keeps each finished epoch."""
+    from digitlib import checkpoints, distributed
+
+    start = time.perf_counter()
+    if distributed.rank() == 0:
         unfinished.unlink(missing_ok=True)  # one of an earlier training
-        print(f"{announcement}, {distributed.num_processes()} processes", flush=True)
 
     def keep(model, history) -> None:
-        metrics = {
-            "validation_accuracy": history.validation_accuracy[-1],
-            "validation_loss": history.validation_loss[-1],
-            "seconds": time.perf_counter() - start,
-        }
         last = len(history) == recipe.num_epochs
-        checkpoints.save(path if last else unfinished, model, recipe, history=history, metrics=metrics)
+        words = _save(path if last else unfinished, model, recipe, history, start)
         if last:
             unfinished.unlink(missing_ok=True)
-            print(
-                f"validation accuracy {metrics['validation_accuracy']:.2%} after {len(history)} epochs, "
-                f"{metrics['seconds']:.1f} s\nsaved {path}"
-            )
+            print(words)
 
     try:
-        distributed.train(recipe, device=options.device, bf16=options.bf16, after_epoch=keep)
+        with _stopped_by_ctrl_c():
+            distributed.train(recipe, device=options.device, bf16=options.bf16, after_epoch=keep)
     except (distributed.ProcessLost, KeyboardInterrupt) as error:
         kept = "no epoch was finished, nothing is kept"
         if unfinished.exists():
             num_epochs = len(checkpoints.load(unfinished).history)
             kept = f"{num_epochs} of {recipe.num_epochs} epochs are kept in {unfinished}"
-        raise type(error)(f"{error or 'interrupted'}; {kept}; start the training again") from error
+        raise type(error)(f"{str(error) or 'interrupted'}; {kept}; start the training again") from error
     return 0
 
 
+def _save(path: Path, model, recipe, history, start: float) -> str:
+    """Save the checkpoint with what was measured, and return the words that say so."""
+    from digitlib import checkpoints
+
+    seconds = time.perf_counter() - start
+    accuracy, loss = history.validation_accuracy[-1], history.validation_loss[-1]
+    metrics = {"validation_accuracy": accuracy, "validation_loss": loss, "seconds": seconds}
+    checkpoints.save(path, model, recipe, history=history, metrics=metrics)
+    return f"validation accuracy {accuracy:.2%} after {len(history)} epochs, {seconds:.1f} s\nsaved {path}"
+
+
 def evaluate(options: argparse.Namespace) -> int:
-    """Measure a checkpoint on one part, by default the test images."""
+    """Measure a checkpoint on one part, by default the 10,000 test images."""
+    from dataclasses import asdict
+
     from digitlib.checkpoints import load
     from digitlib.data import load_part
     from digitlib.evaluation import confusion_matrix, measure, predict_logits, report
 
-    checkpoint = load(options.checkpoint)
-    images, labels = load_part(options.part)
+    path, checkpoint, part = options.checkpoint, load(options.checkpoint), options.part
+    images, labels = load_part(part)
     logits = predict_logits(checkpoint.model, images)
     measured = measure(logits, labels)
     scores = report(confusion_matrix(labels, logits.argmax(dim=1)))
-    low, high = measured.interval
+    macro = {name: getattr(scores, name) for name in ("macro_precision", "macro_recall", "macro_f1")}
     if options.json:
-        result = {
-            "checkpoint": str(options.checkpoint),
-            "recipe": checkpoint.recipe.name,
-            "part": options.part,
-            "num_images": measured.num_images,
-            "num_correct": measured.num_correct,
-            "accuracy": measured.accuracy,
-            "interval": [low, high],
-            "loss": measured.loss,
-            "macro_precision": scores.macro_precision,
-            "macro_recall": scores.macro_recall,
-            "macro_f1": scores.macro_f1,
-        }
-        print(json.dumps(result, indent=2, allow_nan=False))
+        about = {"checkpoint": str(path), "recipe": checkpoint.recipe.name, "part": part}
+        print(json.dumps(about | asdict(measured) | macro, indent=2, allow_nan=False))
         return 0
-    print(f"{options.checkpoint}: recipe {checkpoint.recipe.name}, {options.part} images")
+    print(f"{path}: recipe {checkpoint.recipe.name}, {part} images")
     print(f"accuracy {measured.accuracy:.2%} ({measured.num_correct:,} of {measured.num_images:,} right)")
-    print(f"95% interval {low:.2%} to {high:.2%}, loss {measured.loss:.4f}")
+    print("95% interval {:.2%} to {:.2%}, loss {:.4f}".format(*measured.interval, measured.loss))
     print("digit  precision  recall     F1  images")
-    for digit in range(len(scores.support)):
-        print(
-            f"{digit:>5}  {scores.precision[digit]:>9.4f}  {scores.recall[digit]:.4f}  {scores.f1[digit]:.4f}  "
-            f"{scores.support[digit]:>6,}"
-        )
-    print(f"macro  {scores.macro_precision:>9.4f}  {scores.macro_recall:.4f}  {scores.macro_f1:.4f}")
+    for digit, row in enumerate(zip(scores.precision, scores.recall, scores.f1, scores.support)):
+        print("{:>5}  {:>9.4f}  {:.4f}  {:.4f}  {:>6,}".format(digit, *(value.item() for value in row)))
+    print("macro  {:>9.4f}  {:.4f}  {:.4f}".format(*macro.values()))
     return 0
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Read the digit, or the number, in each picture; one that cannot be read is named on stderr, the others go on."""
+    """Read the digit in each picture."""
     from digitlib import checkpoints
     from digitlib import predict as reader
 
-    if options.checkpoint is not None:
-        checkpoint = checkpoints.load(options.checkpoint)
-    else:
-        if not checkpoints.checkpoint_path(checkpoints.recipes.find("cnn")).exists():
-            print("digitlib: no network yet: training the recipe cnn once (under a minute)", file=sys.stderr)
-        checkpoint = checkpoints.load_or_train("cnn")
-    results = []
+    named, results = options.checkpoint, []
+    model = (checkpoints.load(named) if named else checkpoints.load_recommended()).model
     for path in options.images:
         try:
-            if options.number:
-                predictions = reader.predict_number(checkpoint.model, path)
-            else:
-                predictions = [reader.predict(checkpoint.model, path)]
-        except reader.ImageError as error:
+            guesses = reader.predict_number(model, path) if options.number else [reader.predict(model, path)]
+        except reader.ImageError as error:  # the other pictures are read none the less
             print(f"digitlib: {_one_line(error)}", file=sys.stderr)
             results.append({"image": str(path), "error": _one_line(error)})
             continue
         digits = [
-            {
-                "digit": prediction.digit,
-                "probabilities": [round(float(p), 6) for p in prediction.probabilities],
-            }
-            for prediction in predictions
+            {"digit": g.digit, "probabilities": [round(p, 6) for p in g.probabilities], "sure": g.is_sure}
+            for g in guesses
         ]
-        if options.number:
-            number = "".join(str(digit["digit"]) for digit in digits)
-            results.append({"image": str(path), "number": number, "digits": digits})
-            if not options.json:
-                shares = "  ".join(f"{d['digit']}: {d['probabilities'][d['digit']]:.1%}" for d in digits)
-                print(f"{path}: {number}\n  {shares}")
-            continue
-        results.append({"image": str(path), **digits[0]})
+        number = "".join(str(guess.digit) for guess in guesses)
+        found = {"number": number, "digits": digits} if options.number else digits[0]
+        results.append({"image": str(path), **found})
         if not options.json:
-            digit, probabilities = digits[0]["digit"], digits[0]["probabilities"]
-            print(f"{path}: {digit} (probability {probabilities[digit]:.1%})")
-            print("  " + "  ".join(f"{digit}: {share:.1%}" for digit, share in enumerate(probabilities)))
+            print(f"{path}: {_as_text(guesses, options.number)}", flush=True)
     if options.json:
         print(json.dumps(results, indent=2, allow_nan=False))
     return 1 if any("error" in result for result in results) else 0
 
 
-def _add_command(commands, function, summary: str, example: str, note: str = "") -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        function.__name__,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}. {note}".strip(),
-        epilog=f"examples:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(command=function)
-    return command
+def _as_text(guesses: list, is_number: bool) -> str:
+    """Return the answer, its shares and, where the network is not sure of a digit, the second guess."""
+    if is_number:
+        answer = "".join(str(guess.digit) for guess in guesses)
+        shares = [f"{guess.digit}: {max(guess.probabilities):.1%}" for guess in guesses]
+    else:
+        answer = f"{guesses[0].digit} (probability {max(guesses[0].probabilities):.1%})"
+        shares = [f"{digit}: {share:.1%}" for digit, share in enumerate(guesses[0].probabilities)]
+    doubts = [
+        f"{f'digit {place}' if is_number else 'it'} may also be {g.second} ({g.probabilities[g.second]:.1%})"
+        for place, g in enumerate(guesses, 1)
+        if not g.is_sure
+    ]
+    lines = [answer, "  ".join(shares)] + (["not sure: " + ", ".join(doubts)] if doubts else [])
+    return "\n  ".join(lines)
 
 
 def _expect_device(device: str) -> None:
     import torch
 
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available[device]:
-        found = ", ".join(name for name, there in available.items() if there)
+    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not is_there[device]:
+        found = ", ".join(filter(is_there.get, is_there))
         raise ValueError(f"expected a device of this machine ({found}), got {device!r}")
 
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return (
-        text
-        if isinstance(error, (ValueError, RuntimeError, OSError)) and text
-        else f"{type(error).__name__}: {text}"
-    )
+    explained = text and isinstance(error, (ValueError, RuntimeError, OSError))
+    return text if explained else ": ".join(filter(None, [type(error).__name__, text]))
 
 
 if __name__ == "__main__":
