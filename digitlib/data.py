@@ -1,21 +1,25 @@
 """MNIST: fetch, split, normalise, batches.
 
-The 70,000 images lie in the repository as the four archives that Y. LeCun, C. Cortes and C. Burges published.
+The 70,000 images are the four archives that Y. LeCun, C. Cortes and C. Burges published; they lie in the repository.
 `torchvision.datasets.MNIST` reads them; this module sees to it that what it reads is the real thing.
 """
 
+import gzip
 import hashlib
 import math
-import os
-import shutil
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
+
+from digitlib.storage import own_folder, repository_folder, write_whole
 
 PARTS = ("train", "validation", "test")
 NUM_VALIDATION = 5_000
@@ -25,77 +29,47 @@ SPLIT_SEED = 1
 TRAIN_MEAN = 0.1307
 TRAIN_STD = 0.3081
 
-# SHA-256 of the unpacked files. torchvision holds the MD5 of the archives, but never looks at what they unpack to.
-UNPACKED_SHA256 = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
-UNPACKED_BYTES = 54_950_048
-
-_REPOSITORY_FOLDER = Path(__file__).resolve().parents[1] / "data"
-
 
 class DataError(RuntimeError):
     """A file of the dataset is missing, damaged or cannot be written; the message says what to do next."""
 
 
-def data_folder() -> Path:
-    """Return the folder that holds `MNIST/raw`: $DIGITLIB_DATA where it is set, else the repository's `data/`."""
-    return Path(os.environ.get("DIGITLIB_DATA") or _REPOSITORY_FOLDER).expanduser()
+def fetch() -> Path:
+    """Verify the four archives and unpack them; archives that are missing are fetched first.
 
+    They come from the repository, where digitlib runs from one, else from the network. Each file takes its name when
+    it is whole, so that an interrupted run leaves no half file; an unpacked file that is damaged is unpacked anew.
 
-def fetch(folder: Path | str | None = None) -> Path:
-    """Verify the four archives, unpack those that are not yet unpacked, and verify what came out.
-
-    Nothing is downloaded. A folder without archives takes them from the repository's own `data/`. Files are
-    unpacked aside and moved into place whole, so that an interrupted run leaves no half file behind.
-
-    Args:
-        folder: the folder that holds `MNIST/raw`; `data_folder()` by default.
     Returns:
-        The folder, ready for `torchvision.datasets.MNIST(folder)`.
+        `digitlib.storage.own_folder("data")`, ready for `torchvision.datasets.MNIST(folder)`.
     Raises:
-        DataError: an archive or an unpacked file is missing or differs from the published one, or the folder
-            cannot be written.
+        DataError: an archive is not the published one or cannot be fetched, or the folder cannot be written.
     Taught in notebook 02.
     """
     from torchvision.datasets import MNIST
 
-    folder = data_folder() if folder is None else Path(folder)
+    folder = own_folder("data")
     raw = folder / "MNIST" / "raw"
     try:
-        _refuse_legacy_files(folder)
-        for archive_name, md5 in MNIST.resources:
-            archive, unpacked = raw / archive_name, raw / archive_name.removesuffix(".gz")
-            if archive.exists():
-                _expect_hash(archive, "md5", md5, next_step=_restore_step(archive))
-            if unpacked.exists():
-                _expect_hash(
-                    unpacked,
-                    "sha256",
-                    UNPACKED_SHA256[unpacked.name],
-                    next_step="delete this file and run again: it is unpacked anew from its archive",
-                )
-            else:
-                _unpack(archive, unpacked, md5)
+        missing = [name for name, _ in MNIST.resources if not (raw / name).exists()]
+        if missing:
+            _fetch_archives(raw, missing)
+        for name, md5 in MNIST.resources:
+            _expect_md5(raw / name, md5)
+            _unpack(raw / name)
     except OSError as error:
         raise DataError(
-            f"{error.filename or raw}: expected a folder that can be read and written, with {UNPACKED_BYTES:,} bytes "
-            f"free for the unpacked files, found: {error.strerror or error}; make room or set DIGITLIB_DATA to a "
-            "folder of your own"
+            f"{error.filename or raw}: expected a folder that can be read and written, with 70 MB free, found: "
+            f"{error.strerror or error}; make room or set DIGITLIB_DATA to a folder of your own"
         ) from error
     return folder
 
 
-def load_raw(part: str, *, seed: int = SPLIT_SEED, folder: Path | str | None = None) -> tuple[Tensor, Tensor]:
+def load_raw(part: str) -> tuple[Tensor, Tensor]:
     """Load the images and labels of one part as they were published.
 
     Args:
         part: "train" (55,000 images), "validation" (5,000) or "test" (10,000).
-        seed: decides which 5,000 of the 60,000 training images are the validation part.
-        folder: the folder that holds `MNIST/raw`; `data_folder()` by default.
     Returns:
         images, uint8 (N, 28, 28), 0 = background, 255 = ink; labels, int64 (N,), 0 to 9.
     Raises:
@@ -103,10 +77,10 @@ def load_raw(part: str, *, seed: int = SPLIT_SEED, folder: Path | str | None = N
         DataError: see `fetch`.
     Taught in notebook 02.
     """
-    dataset = _open_mnist(part, folder)
+    dataset = _open_mnist(part)
     if part == "test":
         return dataset.data, dataset.targets
-    indices = split_indices(len(dataset), seed=seed)[part]
+    indices = split_indices(len(dataset))[part]
     return dataset.data[indices], dataset.targets[indices]
 
 
@@ -161,9 +135,7 @@ def normalise(images: Tensor, mean: float = TRAIN_MEAN, std: float = TRAIN_STD) 
     return images.float().div_(255).sub_(mean).div_(std).unsqueeze(1)
 
 
-def load_part(
-    part: str, *, seed: int = SPLIT_SEED, folder: Path | str | None = None
-) -> tuple[Tensor, Tensor]:
+def load_part(part: str) -> tuple[Tensor, Tensor]:
     """Load one part ready for a network: `load_raw`, then `normalise`.
 
     Returns:
@@ -172,21 +144,21 @@ def load_part(
         ValueError, DataError: see `load_raw`.
     Taught in notebook 03.
     """
-    images, labels = load_raw(part, seed=seed, folder=folder)
+    images, labels = load_raw(part)
     return normalise(images), labels
 
 
 def batches(
     images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield one epoch of batches from tensors in memory; the last one may be smaller.
+    """Return an iterator over one epoch of batches from tensors in memory; the last one may be smaller.
 
     Args:
         images: (N, ...), N at least 1. labels: (N,).
         batch_size: images a batch, at least 1.
         generator: shuffles anew at each call; without it the order is kept.
-    Yields:
-        images (B, ...) and labels (B,) of the same rows, B = batch_size or the rest.
+    Returns:
+        An iterator over images (B, ...) and labels (B,) of the same rows, B = batch_size or the rest.
     Raises:
         ValueError: there is no image, images and labels differ in length, or batch_size is less than 1.
     Taught in notebook 02.
@@ -197,21 +169,13 @@ def batches(
             f"{len(images)} images, {len(labels)} labels and batch_size {batch_size}"
         )
     if generator is None:
-        yield from zip(images.split(batch_size), labels.split(batch_size), strict=True)
-    else:
-        order = torch.randperm(len(images), generator=generator).to(images.device)
-        for indices in order.split(batch_size):
-            yield images.index_select(0, indices), labels.index_select(0, indices)
+        return zip(images.split(batch_size), labels.split(batch_size), strict=True)
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    return ((images.index_select(0, rows), labels.index_select(0, rows)) for rows in order.split(batch_size))
 
 
 def data_loader(
-    part: str,
-    batch_size: int,
-    *,
-    shuffle: bool = False,
-    seed: int = 0,
-    transform: Callable | None = None,
-    folder: Path | str | None = None,
+    part: str, batch_size: int, *, shuffle: bool = False, seed: int = 0, transform: Callable | None = None
 ) -> DataLoader:
     """Return torchvision's standard way to the same split: each image opened, transformed and stacked on its own.
 
@@ -231,7 +195,7 @@ def data_loader(
         transform = transforms.Compose(
             [transforms.ToTensor(), transforms.Normalize((TRAIN_MEAN,), (TRAIN_STD,))]
         )
-    dataset = _open_mnist(part, folder, transform)
+    dataset = _open_mnist(part, transform)
     if part != "test":
         dataset = Subset(dataset, split_indices(len(dataset))[part].tolist())
     generator = torch.Generator().manual_seed(seed)
@@ -283,13 +247,9 @@ def coarsen(images: Tensor, generator: torch.Generator, *, share: float = 0.25) 
     time; their brightest pixel comes out white. The others stay as they are.
 
     Args:
-        images: float32 (N, 1, 28, 28), normalised with TRAIN_MEAN and TRAIN_STD, in random order.
-        generator: a generator on the CPU; the same seed draws the same changes.
+        images, generator: see `augment`; in random order.
         share: of the images, from 0 to 1.
-    Returns:
-        float32 (N, 1, 28, 28), new tensor.
-    Raises:
-        ValueError: images has another shape or dtype.
+    Returns, Raises: see `augment`.
     Explained in book/handwriting.md.
     """
     check_normalised(images)
@@ -312,63 +272,48 @@ def check_normalised(images: Tensor) -> None:
         )
 
 
-def _open_mnist(part: str, folder: Path | str | None, transform: Callable | None = None):
+def _open_mnist(part: str, transform: Callable | None = None):
     from torchvision.datasets import MNIST
 
     if part not in PARTS:
         raise ValueError(f"expected a part among {', '.join(PARTS)}, got {part!r}")
-    return MNIST(fetch(folder), train=part != "test", transform=transform)
+    return MNIST(fetch(), train=part != "test", transform=transform)
 
 
-def _unpack(archive: Path, unpacked: Path, md5: str) -> None:
-    """Unpack beside the goal, verify, then move into place in one step."""
-    from torchvision.datasets.utils import extract_archive
+def _fetch_archives(raw: Path, missing: list[str]) -> None:
+    """Copy the archives that are missing from the repository; outside of one, have torchvision download them."""
+    from torchvision.datasets import MNIST
 
-    if not archive.exists():
-        stored = _REPOSITORY_FOLDER / "MNIST" / "raw" / archive.name
-        if not stored.exists():
-            raise DataError(
-                f"{archive}: expected an archive of MNIST, found no such file; {_restore_step(archive)}, or set "
-                "DIGITLIB_DATA to a folder that holds it"
-            )
-        _expect_hash(stored, "md5", md5, next_step=_restore_step(stored))
-        archive = stored
-    unpacked.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=unpacked.parent))
-    try:
-        extract_archive(str(archive), str(aside))
-        _expect_hash(
-            aside / unpacked.name,
-            "sha256",
-            UNPACKED_SHA256[unpacked.name],
-            next_step="run again; if it stays so, the disk or its folder is damaged: set DIGITLIB_DATA to another one",
-        )
-        os.replace(aside / unpacked.name, unpacked)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    source = repository_folder("data") / "MNIST" / "raw"
+    with tempfile.TemporaryDirectory() as aside:
+        if not all((source / name).exists() for name in missing):
+            source = Path(aside) / "MNIST" / "raw"
+            try:
+                MNIST(aside, download=True)
+            except (RuntimeError, ConnectionError, TimeoutError, HTTPException) as error:
+                raise DataError(
+                    f"{raw}: expected {', '.join(missing)}, found no such file, and the download failed: "
+                    f"{' '.join(str(error).split())}; run again with a network, copy the archives of MNIST there, or "
+                    "set DIGITLIB_DATA to a folder that holds MNIST/raw"
+                ) from error
+        for name in missing:
+            _expect_md5(source / name, dict(MNIST.resources)[name])
+            write_whole(raw / name, (source / name).read_bytes())
 
 
-def _expect_hash(path: Path, algorithm: str, expected: str, *, next_step: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, algorithm).hexdigest()
-    if found != expected:
+def _expect_md5(archive: Path, md5: str) -> None:
+    content = archive.read_bytes()
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != md5:
         raise DataError(
-            f"{path}: expected {algorithm.upper()} {expected}, found {found} ({path.stat().st_size:,} bytes): the "
-            f"file is damaged or was changed; {next_step}"
+            f"{archive}: expected MD5 {md5}, found {found} ({len(content):,} bytes): the archive is damaged or was "
+            "changed; move it away and run again, to fetch it anew, or restore it with git"
         )
 
 
-def _restore_step(archive: Path) -> str:
-    if archive.is_relative_to(_REPOSITORY_FOLDER):
-        return f"restore it with: git checkout -- data/MNIST/raw/{archive.name}"
-    return "copy it from data/MNIST/raw/ of a fresh copy of the repository"
-
-
-def _refuse_legacy_files(folder: Path) -> None:
-    """Refuse the two files of torchvision before 0.9, which it would read unverified in place of the archives."""
-    legacy = folder / "MNIST" / "processed" / "training.pt"
-    if legacy.exists():
-        raise DataError(
-            f"{legacy}: expected no such file, found one that an old torchvision made and that would be read "
-            "unverified; move the folder 'processed' away"
-        )
+def _unpack(archive: Path) -> None:
+    """Unpack, unless that is done: an archive ends with the checksum and the length of what it holds (RFC 1952)."""
+    content, unpacked = archive.read_bytes(), archive.with_suffix("")
+    data = unpacked.read_bytes() if unpacked.exists() else b""
+    if not content.endswith(struct.pack("<II", zlib.crc32(data), len(data))):
+        write_whole(unpacked, gzip.decompress(content))

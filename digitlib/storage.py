@@ -1,0 +1,50 @@
+"""Where digitlib keeps its files, and how it writes them: whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import platformdirs
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def repository_folder(name: str) -> Path:
+    """Return the repository's folder of that name; it exists only where digitlib runs from its repository."""
+    return _PACKAGE.parent / name
+
+
+def own_folder(name: str) -> Path:
+    """Return the folder for files of one kind, "data" or "checkpoints"; it need not exist.
+
+    It is $DIGITLIB_DATA or $DIGITLIB_CHECKPOINTS where that is set; else the repository's, where digitlib runs from
+    one; else, from an installed wheel, one of the user's own: on Linux ~/.local/share/digitlib/data.
+    """
+    named = os.environ.get(f"DIGITLIB_{name.upper()}")
+    if named:
+        return Path(named).expanduser()
+    if repository_folder("data/MNIST").is_dir():
+        return repository_folder(name)
+    return platformdirs.user_data_path("digitlib", appauthor=False) / name
+
+
+def weights_folder() -> Path:
+    """Return the folder of the trained networks that are part of digitlib: in the wheel it lies in the package."""
+    in_wheel = _PACKAGE / "weights"
+    return in_wheel if in_wheel.is_dir() else repository_folder("data/weights")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write aside, then move into place in one step: an earlier file stays until the new one is complete.
+
+    Args:
+        path: its folder is made where it is missing.
+    Raises:
+        OSError: the folder cannot be written, or the disk is full; nothing half-written is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A folder aside, not a file of tempfile's, which nobody but its owner could read.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as aside:
+        complete = Path(aside) / path.name
+        complete.write_bytes(content)
+        os.replace(complete, path)
