@@ -80,16 +80,16 @@ def test_sections_are_stored_one_by_one_and_whole(tmp_path, monkeypatch, capsys)
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "page.md"
     pages.write_whole(path, "1\n")
-    write = Path.write_text
+    write = Path.write_bytes
 
-    def half(self, text, **options):
-        write(self, text[:1], **options)
+    def half(self, content):
+        write(self, content[:1])
         raise OSError("no space left")
 
-    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(OSError, match="no space left"):
         pages.write_whole(path, "2\n3\n")
-    assert path.read_bytes() == b"1\n"
+    assert path.read_bytes() == b"1\n" and [*tmp_path.iterdir()] == [path]
 
 
 def test_how_threads_wait_is_said_before_torch_is_imported():

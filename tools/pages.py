@@ -1,16 +1,15 @@
 """Files of the repository that tools fill in: written whole or not at all, with tables between two marks."""
 
-import os
 from pathlib import Path
+
+from digitlib import storage
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file at once: an interruption leaves the old one or the new one."""
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(aside, path)
+    """Write a text file at once, with the same line ends everywhere: an interruption leaves the old one or the new."""
+    storage.write_whole(path, text.encode("utf-8"))
 
 
 def insert_table(text: str, table: str, name: str) -> str:
