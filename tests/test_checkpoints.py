@@ -2,9 +2,13 @@
 
 import copy
 import errno
+import io
 import json
 import os
 import pickle
+import subprocess
+import sys
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,35 +17,39 @@ import pytest
 import torch
 from torch import nn
 
-from digitlib import data, recipes
+from digitlib import checkpoints, data, recipes, storage
 from digitlib.checkpoints import (
-    Checkpoint,
     CheckpointError,
-    checkpoint_folder,
     checkpoint_path,
     ensure_writable,
     load,
     load_or_train,
+    load_recommended,
     save,
 )
+from digitlib.evaluation import evaluate
 from digitlib.models import CNN, MLP
 from digitlib.recipes import Recipe, build_model, change
 from digitlib.training import History
+from tools import weights
 
 TINY = {
     "mlp": Recipe(name="tiny-mlp", title="a test", model="mlp", model_options={"hidden_sizes": [8, 6]}),
     "cnn": Recipe(name="tiny-cnn", title="a test", model="cnn", model_options={"num_channels": [2, 3]}),
     "rnn": Recipe(name="tiny-rnn", title="a test", model="rnn", model_options={"hidden_size": 7}),
+    "convnet": Recipe(
+        name="tiny-net", title="a test", model="convnet", model_options={"num_channels": [2], "pooled": [0]}
+    ),
 }
 RECIPE = TINY["mlp"]
 HISTORY = History(
     train_loss=[0.5, 0.1 + 0.2],  # a number that only survives whole
     train_accuracy=[0.8, 0.9],
-    validation_loss=[0.4, 0.3],
+    validation_loss=[0.4, float("inf")],
     validation_accuracy=[0.85, 0.9],
     step_loss=[2.3, 1 / 3],
+    interrupted=True,
 )
-METRICS = {"validation_accuracy": 0.9, "seconds": 1.5}
 IMAGES = torch.randn(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 
 
@@ -54,7 +62,7 @@ def make(recipe=RECIPE):
 def path(tmp_path):
     """A sound checkpoint."""
     path = tmp_path / "sound.pth"
-    save(path, make(), RECIPE, history=HISTORY, metrics=METRICS)
+    save(path, make(), RECIPE, history=HISTORY, metrics={"validation_accuracy": 0.9})
     return path
 
 
@@ -66,43 +74,35 @@ def forge(path):
         content = torch.load(path, weights_only=True)
         for key, value in entries.items():
             content[key] = value(content[key]) if callable(value) else value
-        forged = path.with_name("forged.pth")
-        torch.save(content, forged)
-        return forged
+        torch.save(content, path.with_name("forged.pth"))
+        return path.with_name("forged.pth")
 
     return write
 
 
-@pytest.fixture(scope="module")
-def parts():
-    return {part: tuple(t[:300].clone() for t in data.load_part(part)) for part in ("train", "validation")}
-
-
 @pytest.fixture
-def few_images(parts, monkeypatch):
+def few_images(monkeypatch):
     """Let recipes train on 300 images, and count how often they do."""
-    calls = []
-    train = recipes.train
+    calls, train = [], recipes.train
+    images = torch.randn(300, 1, 28, 28, generator=torch.Generator().manual_seed(1))
 
     def count(recipe, **options):
         calls.append(recipe)
         return train(recipe, **options)
 
-    monkeypatch.setattr(recipes, "load_part", parts.__getitem__)
+    monkeypatch.setattr(recipes, "load_part", lambda part: (images, torch.arange(300) % 10))
     monkeypatch.setattr(recipes, "train", count)
     return calls
 
 
-def refusal(path, **options):
-    """Return the message with which a file is refused: one line that names the file and a next step."""
+def refusal(path, *words):
+    """Assert that a file is refused in one line, which names the file, what was found and a next step."""
     with pytest.raises(CheckpointError) as caught:
-        load(path, **options)
+        load(path)
     message = str(caught.value)
-    assert message.startswith(f"{path}: expected ")
-    assert "found" in message
-    assert "\n" not in message
-    assert any(step in message for step in ("digitlib train", "digitlib.checkpoints.save", "train it anew"))
-    return message
+    assert message.startswith(f"{path}: expected a checkpoint of digitlib, found: ")
+    assert "\n" not in message and len(message) < 600 and "`digitlib train RECIPE`" in message
+    assert all(word in message for word in words), message
 
 
 def names_in(folder):
@@ -115,92 +115,38 @@ def names_in(folder):
 @pytest.mark.parametrize("architecture", TINY)
 def test_what_is_saved_is_what_is_loaded(architecture, tmp_path):
     recipe = TINY[architecture]
-    model = make(recipe)
-    path = tmp_path / "model.pth"
-    save(path, model, recipe, history=HISTORY, metrics=METRICS)
-    loaded = load(path, architecture=architecture)
-    assert isinstance(loaded, Checkpoint)
-    assert type(loaded.model) is type(model)
-    assert loaded.recipe == recipe
-    assert loaded.history == HISTORY
-    assert loaded.metrics == METRICS
-    assert loaded.version == "0.1.0"
-    expected, found = model.state_dict(), loaded.model.state_dict()
-    assert list(found) == list(expected)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    model = make(recipe).to(memory_format=torch.channels_last).train()
+    before = copy.deepcopy(model.state_dict())
+    path = tmp_path / "a" / "b c" / "model.pth"  # the folders are made
+    # NumPy's and torch's numbers would be pickled as calls, and then refused as such.
+    metrics = {"a": np.float64(0.5), "b": np.float32(0.25), "c": torch.tensor(0.75), "d": 1}
+    save(str(path), model, recipe, history=HISTORY, metrics=metrics)
+    assert model.training and all(torch.equal(model.state_dict()[name], before[name]) for name in before)
+
+    state = torch.random.get_rng_state()
+    loaded = load(str(path))
+    assert torch.equal(torch.random.get_rng_state(), state), "the global random numbers are left alone"
+    assert (loaded.recipe, loaded.history, loaded.version) == (recipe, HISTORY, "0.1.0")
+    assert loaded.metrics == {"a": 0.5, "b": 0.25, "c": 0.75, "d": 1.0}
+    assert all(torch.equal(value, before[name]) for name, value in loaded.model.state_dict().items())
     assert torch.equal(loaded.model(IMAGES), model.eval()(IMAGES))
 
-
-def test_a_loaded_model_is_ready_to_predict_and_can_be_trained_on(path):
-    model = load(path).model
-    assert not any(module.training for module in model.modules())
-    assert all(parameter.requires_grad for parameter in model.parameters())
-    assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
-    before = model(IMAGES).detach()
-    optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    model(IMAGES).sum().backward()
+    optimizer = torch.optim.SGD(loaded.model.parameters(), 0.1)  # it can be trained on
+    loaded.model(IMAGES).sum().backward()
     optimizer.step()
-    assert not torch.equal(model(IMAGES), before)
-
-
-def test_saving_leaves_the_model_as_it_was(tmp_path):
-    model = make().train()
-    before = copy.deepcopy(model.state_dict())
-    save(tmp_path / "model.pth", model, RECIPE)
-    assert model.training
-    assert all(torch.equal(model.state_dict()[name], before[name]) for name in before)
-    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert not torch.equal(loaded.model(IMAGES), model(IMAGES))
+    path.with_name("ordinary").write_bytes(b"")  # one trains for the class, all read it
+    assert path.stat().st_mode == path.with_name("ordinary").stat().st_mode
 
 
 def test_history_and_metrics_may_be_left_out(tmp_path):
     save(tmp_path / "model.pth", make(), RECIPE)
-    loaded = load(tmp_path / "model.pth")
-    assert loaded.history == History()
-    assert loaded.metrics == {}
-
-
-def test_metrics_may_come_from_numpy_and_torch(tmp_path):
-    """Their numbers would be pickled as calls, and then refused as such."""
-    metrics = {"a": np.float64(0.5), "b": np.float32(0.25), "c": torch.tensor(0.75), "d": 1}
-    save(tmp_path / "model.pth", make(), RECIPE, metrics=metrics)
-    assert load(tmp_path / "model.pth").metrics == {"a": 0.5, "b": 0.25, "c": 0.75, "d": 1.0}
-
-
-def test_an_interrupted_history_says_so_after_loading(tmp_path):
-    save(tmp_path / "model.pth", make(), RECIPE, history=History(interrupted=True))
-    assert load(tmp_path / "model.pth").history.interrupted
-
-
-def test_loading_leaves_the_global_random_numbers_alone(path):
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    load(path)
-    assert torch.equal(torch.rand(3), expected)
-
-
-def test_channels_last_memory_survives(tmp_path):
-    model = make(TINY["cnn"]).to(memory_format=torch.channels_last)
-    save(tmp_path / "model.pth", model, TINY["cnn"])
-    assert torch.equal(load(tmp_path / "model.pth").model(IMAGES), model.eval()(IMAGES))
-
-
-def test_folders_on_the_way_are_made_and_strings_are_paths(tmp_path):
-    path = tmp_path / "a" / "b c" / "model.pth"
-    save(str(path), make(), RECIPE)
-    assert load(str(path)).recipe == RECIPE
-
-
-def test_a_checkpoint_has_the_rights_of_any_other_file(path):
-    """One trains for the class, all read it."""
-    path.with_name("ordinary").write_bytes(b"")
-    assert path.stat().st_mode == path.with_name("ordinary").stat().st_mode
+    assert (load(tmp_path / "model.pth").history, load(tmp_path / "model.pth").metrics) == (History(), {})
 
 
 def test_the_file_is_one_that_torch_alone_can_read(path):
     content = torch.load(path, weights_only=True)
     assert content["recipe"] == asdict(RECIPE)
-    assert content["version"] == "0.1.0"
     model = MLP([8, 6])
     model.load_state_dict(content["state_dict"])
     assert torch.equal(model(IMAGES), load(path).model(IMAGES))
@@ -209,23 +155,17 @@ def test_the_file_is_one_that_torch_alone_can_read(path):
 # --- writing: whole, or not at all
 
 
-class Broken(Exception):
-    pass
-
-
+@pytest.mark.parametrize("step", ["write", "replace"])
 @pytest.mark.parametrize(
     ("error", "raised"),
     [
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), CheckpointError),
         (KeyboardInterrupt(), KeyboardInterrupt),
-        (Broken("midway"), Broken),
     ],
-    ids=["full disk", "Ctrl-C", "another"],
+    ids=["full disk", "Ctrl-C"],
 )
-@pytest.mark.parametrize("step", ["write", "replace"])
 def test_an_error_midway_leaves_the_earlier_file(error, raised, step, path, monkeypatch):
-    before = path.read_bytes()
-    write_bytes = Path.write_bytes
+    before, write_bytes = path.read_bytes(), Path.write_bytes
 
     def write_half(self, content):
         write_bytes(self, bytes(content)[: len(content) // 2])
@@ -235,114 +175,89 @@ def test_an_error_midway_leaves_the_earlier_file(error, raised, step, path, monk
         raise error
 
     with monkeypatch.context() as patch:
-        if step == "write":
-            patch.setattr(Path, "write_bytes", write_half)
-        else:
-            patch.setattr(os, "replace", refuse)
+        patch.setattr(*((Path, "write_bytes", write_half) if step == "write" else (os, "replace", refuse)))
         with pytest.raises(raised) as caught:
             save(path, make(TINY["cnn"]), TINY["cnn"])
     if raised is CheckpointError:
-        assert str(path) in str(caught.value)
-        assert "No space left on device" in str(caught.value)
-        assert "make room" in str(caught.value)
-    assert path.read_bytes() == before
-    assert names_in(path.parent) == ["sound.pth"]
+        words = ("expected a file that can be written, found: ", "No space left on device", "make room")
+        assert all(word in str(caught.value) for word in (f"{path}: ", *words))
+    assert path.read_bytes() == before and names_in(path.parent) == ["sound.pth"]
     save(path, make(TINY["cnn"]), TINY["cnn"])
     assert load(path).recipe == TINY["cnn"]
 
 
-@pytest.mark.parametrize("num_bytes", [0, 500, 10_000])
-def test_a_disk_that_really_fills_up_leaves_the_earlier_file(num_bytes, path):
-    resource = pytest.importorskip("resource", reason="Windows has no such limit")
-    before = path.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
-    try:
-        message = None
-        try:
-            save(path, make(), RECIPE)
-        except CheckpointError as error:
-            message = str(error)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert message is not None
-    assert message.startswith(f"{path}: expected to write a checkpoint, found: ")
-    assert "File too large" in message
-    assert path.read_bytes() == before
-    assert names_in(path.parent) == ["sound.pth"]
-
-
-def test_a_model_that_cannot_be_pickled_leaves_the_earlier_file(path):
-    before = path.read_bytes()
-    recipe = change(RECIPE, model_options={"hidden_sizes": [8, 6], "more": lambda: "no number"})
-    with pytest.raises((pickle.PicklingError, AttributeError)):
-        save(path, make(), recipe)
-    assert path.read_bytes() == before
-    assert names_in(path.parent) == ["sound.pth"]
-
-
-def test_a_place_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="expected to write a checkpoint") as caught:
-        save(tmp_path / "file" / "model.pth", make(), RECIPE)
-    assert str(tmp_path / "file" / "model.pth") in str(caught.value)
-    assert "DIGITLIB_CHECKPOINTS" in str(caught.value)
-    (tmp_path / "folder.pth").mkdir()
-    with pytest.raises(CheckpointError, match="is a folder"):
-        save(tmp_path / "folder.pth", make(), RECIPE)
-    assert names_in(tmp_path) == ["file", "folder.pth"]
-
-
-@pytest.mark.skipif(
-    not Path("/sys/kernel").is_dir(), reason="needs Linux, where not even root writes to /sys"
-)
-def test_a_folder_without_the_right_to_write():
-    with pytest.raises(CheckpointError, match="expected to write a checkpoint") as caught:
-        save("/sys/kernel/model.pth", make(), RECIPE)
-    assert "/sys/kernel/model.pth" in str(caught.value)
-
-
-def test_ensure_writable_leaves_nothing_behind(path):
-    ensure_writable(path)
-    ensure_writable(path.with_name("new.pth"))
-    assert names_in(path.parent) == ["sound.pth"]
-
-
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_a_network_that_diverged_is_not_saved(number, path):
-    """It would read every picture as a 0."""
-    before = path.read_bytes()
+def nan_in_a_bias():
     model = make()
     with torch.no_grad():
-        model.layers[1].bias[2] = number
-    with pytest.raises(CheckpointError, match="finite numbers, found others in layers.1.bias") as caught:
-        save(path, model, RECIPE)
-    assert "smaller learning rate" in str(caught.value)
+        model.layers[1].bias[2] = float("nan")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe", "words"),
+    [
+        (nan_in_a_bias, RECIPE, "finite numbers in layers.1.bias: training diverged"),  # reads all as a 0
+        (CNN, RECIPE, "loading state_dict for MLP"),
+        (lambda: make().double(), RECIPE, "torch.float64 in layers.0.weight where torch.float32 should be"),
+        (
+            lambda: MLP([4300, 4300]),
+            change(RECIPE, model_options={"hidden_sizes": [4300] * 2}),
+            "64,000,000 bytes",
+        ),
+    ],
+    ids=["diverged", "another architecture", "double", "large"],
+)
+def test_what_could_not_be_loaded_is_not_saved(model, recipe, words, path):
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError) as caught:
+        save(path, model(), recipe)
+    assert words in str(caught.value) and str(path) in str(caught.value)
     assert path.read_bytes() == before
+
+
+def special_places(folder):
+    """Return names that no file may take, and by when they are gone: a folder, a pipe, a socket and links to them."""
+    import socket
+
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as plain:
+        plain.bind(os.path.relpath(folder / "socket"))
+    (folder / "link").symlink_to(folder / "pipe")
+    return [*(folder / name for name in ("folder", "pipe", "socket", "link")), Path(os.devnull)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a system with pipes and devices")
+def test_nothing_but_a_file_is_replaced_or_read(tmp_path):
+    """As root, replacing /dev/null would break the machine."""
+    for place in special_places(tmp_path):
+        before = os.lstat(place)
+        for write in (ensure_writable, lambda path: save(path, make(), RECIPE)):
+            with pytest.raises(
+                CheckpointError, match="found: (a folder|something that is no ordinary file); make"
+            ):
+                write(place)
+        assert os.lstat(place) == before or place == Path(os.devnull)
+        refusal(place, "found: a folder" if place.name == "folder" else "no ordinary file")
+    assert not Path(os.devnull).is_file()
+    refusal(tmp_path / "missing.pth", "found: no such file")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="DIGITLIB_CHECKPOINTS"):
+        ensure_writable(tmp_path / "file" / "model.pth")
+
+
+def test_a_link_to_a_file_stays_one(path):
+    (path.parent / "link.pth").symlink_to(path)
+    (path.parent / "dangling.pth").symlink_to(path.parent / "new.pth")
+    for name in ("link.pth", "dangling.pth"):
+        ensure_writable(path.parent / name)
+        save(path.parent / name, make(TINY["cnn"]), TINY["cnn"])
+        assert (path.parent / name).is_symlink()
+    assert names_in(path.parent) == ["dangling.pth", "link.pth", "new.pth", "sound.pth"]
+    assert load(path).recipe == load(path.parent / "new.pth").recipe == TINY["cnn"]
 
 
 # --- a stranger's file
-
-
-def test_it_is_torch_s_careful_reader_that_reads(path, monkeypatch):
-    calls = []
-    torch_load = torch.load
-
-    def watch(*arguments, **options):
-        calls.append(options)
-        return torch_load(*arguments, **options)
-
-    monkeypatch.setattr(torch, "load", watch)
-    load(path)
-    assert [options["weights_only"] for options in calls] == [True]
-
-
-def test_a_setting_that_forces_torch_to_trust_files_changes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    marker = tmp_path / "it ran"
-    torch.save(Hostile(marker), tmp_path / "hostile.pth")
-    refusal(tmp_path / "hostile.pth")
-    assert not marker.exists()
 
 
 class Hostile:
@@ -355,500 +270,355 @@ class Hostile:
         return os.system, (f"touch '{self.marker}'",)
 
 
-def test_the_hostile_pickle_would_run_without_care(tmp_path):
-    """The tests below prove something only if this one passes."""
-    torch.save(Hostile(tmp_path / "it ran"), tmp_path / "hostile.pth")
-    torch.load(tmp_path / "hostile.pth", weights_only=False)
-    assert (tmp_path / "it ran").exists()
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_plain_hostile_pickle_runs_nothing(protocol, tmp_path):
-    path, marker = tmp_path / "hostile.pth", tmp_path / "it ran"
-    path.write_bytes(pickle.dumps({"format": Hostile(marker)}, protocol=protocol))
-    message = refusal(path)
-    assert not marker.exists()
-    assert "could run code" in message or protocol == 0  # its letters look like any text
-    assert f"({path.stat().st_size:,} bytes)" in message
-
-
-@pytest.mark.parametrize("where", ["alone", "recipe", "history", "metrics", "state_dict", "version", "extra"])
+@pytest.mark.parametrize("where", ["alone", "recipe", "state_dict", "version", "extra"])
 @pytest.mark.parametrize("as_zip", [True, False])
-def test_a_hostile_pickle_in_a_checkpoint_s_clothes_runs_nothing(where, as_zip, path, forge, tmp_path):
-    marker = tmp_path / "it ran"
-    content = torch.load(path, weights_only=True)
-    content[where] = Hostile(marker)
-    torch.save(
-        content["alone"] if where == "alone" else content,
-        tmp_path / "hostile.pth",
-        _use_new_zipfile_serialization=as_zip,
-    )
-    message = refusal(tmp_path / "hostile.pth")
+def test_a_hostile_pickle_runs_nothing(where, as_zip, path, tmp_path, monkeypatch):
+    marker, hostile = tmp_path / "it ran", tmp_path / "hostile.pth"
+    content = {**torch.load(path), where: Hostile(marker)}
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # which trusts every file
+    content = content["alone"] if where == "alone" else content
+    torch.save(content, hostile, _use_new_zipfile_serialization=as_zip)
+    refusal(hostile, "could run code (posix.system), which was refused" if as_zip else "a plain pickle")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        hostile.write_bytes(
+            pickle.dumps(content["recipe"] if where == "recipe" else Hostile(marker), protocol)
+        )
+        refusal(hostile)
     assert not marker.exists()
-    assert "found a pickle that could run code (posix.system), which was refused" in message
+    torch.save(content, hostile)
+    torch.load(hostile, weights_only=False)
+    assert marker.exists(), "without care it would run"
 
 
-def test_a_whole_model_is_refused_by_name(tmp_path):
-    torch.save(make(), tmp_path / "model.pth")
-    assert "could run code (digitlib.models.MLP)" in refusal(tmp_path / "model.pth")
-    torch.save(nn.Linear(2, 2), tmp_path / "model.pth")
-    assert "could run code (torch.nn.modules.linear.Linear)" in refusal(tmp_path / "model.pth")
+def test_what_is_no_checkpoint_is_named(path, tmp_path):
+    for content, words in [
+        (make(), "could run code (digitlib.models.MLP)"),
+        (nn.Linear(2, 2), "could run code (torch.nn.modules.linear.Linear)"),
+        (make().state_dict(), "a bare state_dict, without the recipe that made it"),
+        ({}, "another file of torch.save"),
+        (torch.zeros(3), "another file of torch.save"),
+        ({**torch.load(path), "format": "digitlib checkpoint 1"}, "another file of torch.save"),
+        ({**torch.load(path), "format": torch.zeros(2)}, "another file of torch.save"),
+        *(
+            ({key: 1 for key in torch.load(path) if key != left_out}, "another file")
+            for left_out in torch.load(path)
+        ),
+    ]:
+        torch.save(content, tmp_path / "other.pth")
+        refusal(tmp_path / "other.pth", words)
+    for content in (b"", b"hello", b"PK, but no archive", bytes(1000), b"(" * 1000, "Grüße, 数字".encode()):
+        (tmp_path / "other.pth").write_bytes(content)
+        refusal(tmp_path / "other.pth", "a damaged file or another kind of file")
 
 
-@pytest.mark.parametrize("share", [0, 0.0001, 0.01, 0.5, 0.9, 0.999, 0.99999])
-def test_a_truncated_file(share, path):
-    content = path.read_bytes()
-    num_bytes = int(share * len(content))
-    path.write_bytes(content[:num_bytes])
-    assert f"found a damaged file or one of another kind ({num_bytes:,} bytes)" in refusal(path)
-
-
-def test_every_length_but_the_whole_is_refused(path):
-    content = path.read_bytes()
-    for num_bytes in range(1, len(content), 101):
+def test_every_damage_is_noticed(path):
+    """Any flipped byte: an archive's records carry checksums, and torch.load alone would pass over them."""
+    content, sound = path.read_bytes(), load(path).model.state_dict()
+    for num_bytes in [*range(0, len(content), 997), len(content) - 1]:
         path.write_bytes(content[:num_bytes])
         refusal(path)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"hello",
-        b"A letter of some length.\n" * 100,
-        "Grüße, 数字".encode(),
-        b"PK, but no archive",
-        b"\x89PNG\r\n\x1a\n" + bytes(100),
-        b'{"format": "digitlib checkpoint 1"}',
-        b"<html>Not found</html>",
-        bytes(1000),
-        b"(" * 1000,
-        b"\xff" * 1000,
-    ],
-)
-def test_a_file_of_another_kind(content, path):
-    path.write_bytes(content)
-    assert f"a damaged file or one of another kind ({len(content):,} bytes)" in refusal(path)
-
-
-def test_no_flipped_byte_runs_anything_or_escapes_as_another_error(path):
-    """Most flips are found by torch, some in a weight are not; none may end in anything but a CheckpointError."""
-    content = path.read_bytes()
     generator = torch.Generator().manual_seed(0)
     for position in torch.randint(len(content), (150,), generator=generator).tolist():
         path.write_bytes(content[:position] + bytes([content[position] ^ 255]) + content[position + 1 :])
         try:
-            load(path)
+            assert load(path).model.state_dict().keys() == sound.keys()
         except CheckpointError as error:
             assert "\n" not in str(error)
-
-
-def test_a_bare_state_dict_is_named(tmp_path):
-    for as_zip in (True, False):
-        torch.save(make().state_dict(), tmp_path / "weights.pth", _use_new_zipfile_serialization=as_zip)
-        message = refusal(tmp_path / "weights.pth")
-        assert "found a bare state_dict, without the recipe that made it" in message
-        assert "digitlib.checkpoints.save writes one" in message
-
-
-@pytest.mark.parametrize(
-    ("content", "kind"), [({}, "dict"), ([1, 2], "list"), (torch.zeros(3), "Tensor"), (None, "NoneType")]
-)
-def test_something_else_is_named(content, kind, tmp_path):
-    torch.save(content, tmp_path / "other.pth")
-    assert f"found something else, of type {kind}" in refusal(tmp_path / "other.pth")
-
-
-@pytest.mark.parametrize("key", ["format", "version", "recipe", "history", "metrics", "state_dict"])
-def test_a_missing_entry(key, path):
-    content = torch.load(path, weights_only=True)
-    del content[key]
-    torch.save(content, path)
-    message = refusal(path)
-    assert "expected a checkpoint with format, history, metrics, recipe, state_dict, version" in message
-
-
-@pytest.mark.parametrize("mark", ["digitlib checkpoint 99", None, 1, torch.zeros(2)])
-def test_a_file_of_another_format(mark, forge):
-    assert "expected a checkpoint with" in refusal(forge(format=mark))
-
-
-def test_a_file_that_is_not_there(tmp_path):
-    assert "found no such file" in refusal(tmp_path / "missing.pth")
-    assert "found a folder" in refusal(tmp_path)
-    (tmp_path / "link.pth").symlink_to(tmp_path / "nowhere")
-    assert "found no such file" in refusal(tmp_path / "link.pth")
-
-
-def test_a_file_that_may_not_be_read(path, monkeypatch):
-    def refuse(*arguments):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert "expected a file that can be read, found: Permission denied" in refusal(path)
 
 
 # --- the settings and the weights inside
 
 
-def setting(**settings):
-    return lambda recipe: {**recipe, **settings}
+@pytest.mark.parametrize(
+    ("setting", "values", "words"),
+    [
+        ("model", ["transformer", None], "expected model to be one of mlp, cnn, rnn, convnet, got"),
+        ("model", [["mlp"]], "unhashable"),
+        ("optimizer", ["lion"], "expected optimizer to be one of adam, adamw, sgd, got 'lion'"),
+        ("num_epochs", [-1, 0, 1.5, True], "expected num_epochs to be a whole number of at least 1"),
+        ("learning_rate", [float("nan"), float("inf"), None], "expected learning_rate"),
+        ("learning_rate", ["fast"], "'str'"),
+        ("learning_rate", [torch.ones(1)], "not JSON serializable"),
+        ("seed", [-1, 2**70, True], "expected seed"),
+        ("augment", ["yes", 1], "expected augment"),
+        # A name becomes a file's name; name and title are printed to the terminal.
+        ("name", [5, "", "../../elsewhere/cnn", "mlp\n\x1b[2J"], "expected name"),
+        ("title", [None, "a title\x1b]0;of the terminal\x07"], "expected title"),
+        ("title", ["long" * 501], "a recipe of more than 2,000 characters"),
+    ],
+)
+def test_settings_that_no_recipe_has(setting, values, words, forge):
+    for value in values:
+        refusal(forge(recipe=lambda recipe, value=value: {**recipe, setting: value}), words)
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("entry", "values"),
     [
-        (
-            {"model": "transformer"},
-            "expected model to be one of mlp, cnn, rnn, convnet, shifted, got 'transformer'",
-        ),
-        ({"model": ["mlp"]}, "unhashable"),
-        ({"model": None}, "expected model to be one of"),
-        ({"optimizer": "lion"}, "expected optimizer to be one of adam, adamw, sgd, got 'lion'"),
-        ({"schedule": 3}, "expected schedule to be one of"),
-        ({"num_epochs": -1}, "expected num_epochs to be a whole number of at least 1, got -1"),
-        ({"num_epochs": 0}, "expected num_epochs"),
-        ({"num_epochs": 1.5}, "expected num_epochs"),
-        ({"batch_size": "many"}, "expected batch_size"),
-        ({"learning_rate": float("nan")}, "expected learning_rate"),
-        ({"learning_rate": float("inf")}, "expected learning_rate"),
-        ({"learning_rate": "fast"}, "'fast'|str"),
-        ({"clip_norm": -1.0}, "expected clip_norm"),
-        ({"momentum": 1.0}, "expected momentum"),
-        ({"momentum": None}, "NoneType"),
-        ({"seed": -1}, "expected seed"),
-        ({"seed": 2**70}, "expected seed"),
-        ({"learning_rate": torch.zeros(3)}, "ambiguous|learning_rate"),
+        ("recipe", [None, [], "mlp", {}, {1: 2}, {"name": "mlp"}, torch.zeros(2)]),
+        ("history", [None, "history", {"foo": torch.ones(1)}, {"train_loss": 5.0}, {"step_loss": [0.5]}]),
+        ("metrics", [None, [0.5], "good", {"accuracy": "high"}, {"accuracy": [0.5]}]),
     ],
 )
-def test_settings_that_no_recipe_has(changes, words, forge):
-    message = refusal(forge(recipe=setting(**changes)))
-    assert "expected a recipe, a history and metrics that this digitlib knows, found: " in message
-    assert any(word in message for word in words.split("|"))
+def test_entries_of_another_kind(entry, values, forge):
+    for value in values:
+        refusal(forge(**{entry: value}))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"name": 5},
-        {"name": ""},
-        {"name": "../../elsewhere/cnn"},
-        {"name": "mlp\n\x1b[2J"},
-        {"title": None},
-        {"title": "a title\x1b]0;of the terminal\x07"},
-        {"learning_rate": None},
-        {"augment": "yes"},
-        {"coarsen": 1},
-        {"seed": True},
-        {"num_epochs": True},
-    ],
-    ids=ascii,
-)
-def test_settings_that_would_do_harm_later(changes, forge):
-    """A name becomes a file's name, name and title are printed to the terminal."""
-    assert "expected " + next(iter(changes)) in refusal(forge(recipe=setting(**changes)))
+SIZES = [
+    [10**9] * 2,
+    [10**40],
+    [-8, 6],
+    [8.0, 6],
+    ["8", "6"],
+    [[8], [6]],
+    8,
+    None,
+    [8] * 300,
+    [0, 6],
+    [8, 7],
+    [8],
+]
 
 
-@pytest.mark.parametrize("recipe", [None, [], "mlp", {}, {1: 2}, {"name": "mlp"}, torch.zeros(2)])
-def test_a_recipe_of_another_kind(recipe, forge):
-    assert "expected a recipe, a history and metrics that this digitlib knows" in refusal(
-        forge(recipe=recipe)
-    )
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"hidden_sizes": [10**9, 10**9]},
-        {"hidden_sizes": [10**15, 10**15]},
-        {"hidden_sizes": [10**40]},
-        {"hidden_sizes": [-8, 6]},
-        {"hidden_sizes": [8.0, 6]},
-        {"hidden_sizes": ["8", "6"]},
-        {"hidden_sizes": [float("nan")]},
-        {"hidden_sizes": [[8], [6]]},
-        {"hidden_sizes": 8},
-        {"hidden_sizes": None},
-        {"hidden_sizes": [8] * 2000},
-        {"hidden_sizes": [0, 6]},
-        {"hidden_size": 8},
-        {"self": 8},
-        {1: 8},
-        [8, 6],
-        None,
-        8,
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_sizes_that_the_weights_do_not_have(options, forge):
+def test_sizes_that_the_weights_do_not_have(forge):
     """However large they are, no memory is taken for them."""
-    refusal(forge(recipe=setting(model_options=options)))
-
-
-@pytest.mark.parametrize("size", [10**5, 10**9, 10**15, 10**40, 0, -1, "7", None])
-def test_sizes_of_a_recurrent_layer(size, forge):
-    refusal(forge(recipe=setting(model="rnn", model_options={"hidden_size": size})))
-
-
-def test_a_huge_network_in_a_small_file_takes_no_memory(forge):
-    """Weights that repeat one number may have any shape: 4 bytes on disk, 4 TB to work with."""
-    size = 10**6
-    shapes = {"layers.0": (size, 784), "layers.1": (size, size), "layers.2": (10, size)}
-    weights = {}
-    for name, shape in shapes.items():
-        weights[f"{name}.weight"] = torch.zeros(1).expand(shape)
-        weights[f"{name}.bias"] = torch.zeros(1).expand(shape[0])
-    path = forge(recipe=setting(model_options={"hidden_sizes": [size, size]}), state_dict=weights)
-    assert path.stat().st_size < 10_000
-    assert "as tensors, found something else" in refusal(path)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"model": "cnn", "model_options": {}},
-        {"model": "rnn", "model_options": {}},
-        {"model_options": {"hidden_sizes": [8, 7]}},
-        {"model_options": {"hidden_sizes": [8]}},
-        {"model_options": {}},
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_a_checkpoint_that_says_one_architecture_and_holds_another(changes, forge):
-    message = refusal(forge(recipe=setting(**changes)))
-    kind = {"cnn": "CNN", "rnn": "RNN"}.get(changes.get("model"), "MLP")
-    assert f"expected the weights of {kind}, found another architecture" in message
-    assert "should be" in message
-
-
-def test_a_model_saved_under_the_wrong_recipe_is_refused(tmp_path):
-    save(tmp_path / "wrong.pth", CNN(), RECIPE)
-    message = refusal(tmp_path / "wrong.pth")
-    assert "expected the weights of MLP, found another architecture: conv1.bias" in message
-    assert "torch.float32 of (10,) where nothing should be" in message
-
-
-def test_the_architecture_that_is_asked_for(path):
-    assert load(path, architecture="mlp").recipe == RECIPE
-    message = refusal(path, architecture="cnn")
-    assert "expected a checkpoint of the architecture 'cnn', found 'mlp' (recipe 'tiny-mlp')" in message
-
-
-def each_weight(change):
-    return lambda state_dict: {name: change(tensor) for name, tensor in state_dict.items()}
-
-
-@pytest.mark.parametrize(
-    ("state_dict", "words"),
-    [
-        (each_weight(lambda tensor: tensor[:-1]), "found another architecture: layers.0.bias is"),
-        (
-            each_weight(lambda tensor: tensor[None]),
-            "torch.float32 of (1, 8) where torch.float32 of (8,) should be",
-        ),
-        (each_weight(torch.Tensor.double), "torch.float64 of (8,) where torch.float32 of (8,) should be"),
-        (each_weight(torch.Tensor.half), "torch.float16"),
-        (each_weight(torch.Tensor.bool), "torch.bool"),
-        (each_weight(lambda tensor: tensor.to(torch.complex64)), "torch.complex64"),
-        (lambda weights: {**weights, "extra.weight": torch.zeros(2)}, "extra.weight is"),
-        (lambda weights: dict(list(weights.items())[1:]), "layers.0.weight is nothing where"),
-        (lambda weights: {}, "is nothing where"),
-        (lambda weights: {**weights, 3: torch.zeros(2)}, "3 is|not supported"),
-        (
-            each_weight(lambda tensor: tensor * float("nan")),
-            "finite numbers, found others in layers.0.weight",
-        ),
-        (
-            each_weight(lambda tensor: tensor + float("inf")),
-            "finite numbers, found others in layers.0.weight",
-        ),
-        (each_weight(torch.Tensor.to_sparse), "as tensors, found something else"),
-        (each_weight(lambda tensor: tensor.to("meta")), "as tensors, found something else"),
-        (each_weight(lambda tensor: tensor.tolist()), "as tensors, found something else"),
-        (each_weight(lambda tensor: None), "as tensors, found something else"),
-        (None, "as tensors, found something else"),
-        ([torch.zeros(2)], "as tensors, found something else"),
-        (torch.zeros(2), "as tensors, found something else"),
-    ],
-)
-def test_weights_that_do_not_fit(state_dict, words, forge):
-    message = refusal(forge(state_dict=state_dict))
-    assert any(word in message for word in words.split("|"))
-
-
-@pytest.mark.parametrize(
-    "history",
-    [
-        None,
-        [],
-        "history",
-        {"foo": [1.0]},
-        {"train_loss": 5.0},
-        {"train_loss": ["0.5"]},
-        {"step_loss": [None]},
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_a_history_of_another_kind(history, forge):
-    assert "expected a recipe, a history and metrics" in refusal(forge(history=history))
-
-
-@pytest.mark.parametrize(
-    "metrics",
-    [None, [0.5], "good", {"accuracy": "high"}, {"accuracy": [0.5]}],
-    ids=lambda value: str(value)[:40],
-)
-def test_metrics_of_another_kind(metrics, forge):
-    assert "expected a recipe, a history and metrics" in refusal(forge(metrics=metrics))
-
-
-def test_a_setting_that_a_later_digitlib_added_is_passed_over(forge):
-    assert load(forge(recipe=setting(invented_later=3))).recipe == RECIPE
-
-
-# --- load_or_train
-
-
-def test_the_folder_is_the_repository_s_unless_the_environment_names_another(monkeypatch, tmp_path):
-    monkeypatch.delenv("DIGITLIB_CHECKPOINTS", raising=False)
-    assert checkpoint_folder() == Path(__file__).parents[1] / "checkpoints"
-    monkeypatch.setenv("DIGITLIB_CHECKPOINTS", "")
-    assert checkpoint_folder() == Path(__file__).parents[1] / "checkpoints"
-    monkeypatch.setenv("DIGITLIB_CHECKPOINTS", str(tmp_path))
-    assert checkpoint_folder() == tmp_path
-    assert checkpoint_path(RECIPE).parent == tmp_path
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("DIGITLIB_CHECKPOINTS", "~/kept")
-    assert checkpoint_folder() == tmp_path / "kept"
-
-
-def test_each_setting_has_a_file_of_its_own():
-    variants = [
-        RECIPE,
-        change(RECIPE, seed=1),
-        change(RECIPE, learning_rate=0.001),
-        change(RECIPE, augment=True),
-        change(RECIPE, num_epochs=6),
-        change(RECIPE, clip_norm=1.0),
-        change(RECIPE, model_options={"hidden_sizes": [8, 7]}),
-        change(RECIPE, name="other"),
+    wrong = [{"model_options": {"hidden_sizes": sizes}} for sizes in SIZES]
+    wrong += [
+        {"model_options": options} for options in ({"hidden_size": 8}, {"self": 8}, {1: 8}, [8, 6], None, {})
     ]
-    assert len({checkpoint_path(recipe) for recipe in variants}) == len(variants)
+    wrong += [
+        {"model": "rnn", "model_options": {"hidden_size": size}} for size in (10**5, 10**40, 0, -1, "7", None)
+    ]
+    wrong += [{"model": model, "model_options": {}} for model in ("cnn", "rnn", "convnet")]
+    for changes in wrong:
+        refusal(forge(recipe=lambda recipe, changes=changes: {**recipe, **changes}))
+    assert load(forge(recipe=lambda recipe: {**recipe, "invented_later": 3})).recipe == RECIPE
+
+
+def test_weights_that_do_not_fit(forge):
+    def each(change):
+        return lambda weights: {name: change(tensor) for name, tensor in weights.items()}
+
+    for values, words in [
+        (each(lambda tensor: tensor[:-1]), "size mismatch for layers.0.weight"),
+        (each(torch.Tensor.double), "torch.float64 in layers.0.weight where torch.float32 should be"),
+        (each(lambda tensor: tensor.round().long()), "Error(s) in loading state_dict for MLP"),
+        (each(torch.Tensor.half), "torch.HalfStorage"),
+        (lambda weights: {**weights, "extra.weight": torch.zeros(2)}, "extra.weight"),
+        (lambda weights: dict(list(weights.items())[1:]), "Missing key(s) in state_dict"),
+        (lambda weights: {**weights, 3: torch.zeros(2)}, ""),
+        (each(lambda tensor: tensor * float("nan")), "not only finite numbers in layers.0.weight"),
+        (each(torch.Tensor.to_sparse), "_rebuild_sparse_tensor"),
+        (each(lambda tensor: tensor.to("meta")), "_rebuild_meta_tensor"),
+        (each(lambda tensor: [0.5]), "expected torch.Tensor"),
+        ([torch.zeros(2)], ""),
+        (None, ""),
+    ]:
+        refusal(forge(state_dict=values), words)
+
+
+# --- files that would take more time or memory than they are worth
+
+
+def archive(pickled, compression=zipfile.ZIP_STORED, **records):
+    """Return a file like those of torch.save, with any bytes for a pickle."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as made:
+        for name, content in {
+            "data.pkl": pickled,
+            "version": b"3\n",
+            "byteorder": b"little",
+            **records,
+        }.items():
+            made.writestr(f"archive/{name}", content)
+    return buffer.getvalue()
+
+
+def nested(num_levels, opcodes):
+    return b"\x80\x02" + b")" + opcodes * num_levels
+
+
+def doubled(num_levels):
+    """A list of a list of ..., each of which holds the one below it twice."""
+    levels = b"".join(b"(h%ch%cl" % (n, n) + b"q%c" % (n + 1) for n in range(num_levels))
+    return b"\x80\x02]q\x00" + levels.replace(b"l", b"t") + b"."
+
+
+BOMBS = {
+    "deflated": lambda: archive(bytes(2 * 10**9 // 20), zipfile.ZIP_DEFLATED),
+    "deflated weights": lambda: archive(b"\x80\x02N.", zipfile.ZIP_DEFLATED, **{"data/0": bytes(10**8)}),
+    "records": lambda: archive(b"\x80\x02N.", **{str(number): b"" for number in range(5_000)}),
+    "a large pickle": lambda: archive(b"\x80\x02" + b"]" * 10**7 + b"."),
+    "a huge bytearray": lambda: archive(b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\0\0\0\0\x40\x85R."),
+    "lists twice": lambda: archive(doubled(60)),
+    "a tuple as a key": lambda: archive(doubled(60)[:-1].replace(b"\x80\x02", b"\x80\x02}", 1) + b"Ns."),
+    "deep lists": lambda: archive(nested(40_000, b"\x85") + b"."),
+    "a deep key": lambda: archive(b"\x80\x02}" + nested(40_000, b"\x85")[2:] + b"Ns."),
+}
+
+
+@pytest.fixture(scope="module")
+def bombs(tmp_path_factory):
+    """A folder with the files of BOMBS, and with forged checkpoints that claim sizes which they do not hold."""
+    folder = tmp_path_factory.mktemp("bombs")
+    for name, make_bomb in BOMBS.items():
+        (folder / f"{name}.pth").write_bytes(make_bomb())
+    with (folder / "sparse.pth").open("wb") as file:
+        file.truncate(6 * 10**9)
+    save(folder / "sound.pth", make(), RECIPE)
+    content = torch.load(folder / "sound.pth")
+    for num_layers in (20_000, 10**6):
+        recipe = {**content["recipe"], "model_options": {"hidden_sizes": [1] * num_layers}}
+        torch.save({**content, "recipe": recipe}, folder / f"{num_layers} layers.pth")
+    shared, shapes = (
+        torch.zeros(1),
+        {"layers.0": (10**6, 784), "layers.1": (10**6, 10**6), "layers.2": (10, 10**6)},
+    )
+    wide = {f"{name}.weight": shared.expand(shape) for name, shape in shapes.items()}
+    wide |= {f"{name}.bias": shared.expand(shape[0]) for name, shape in shapes.items()}
+    options = {"hidden_sizes": [10**6, 10**6]}
+    content |= {"recipe": {**content["recipe"], "model_options": options}, "state_dict": wide}
+    torch.save(content, folder / "repeated.pth")
+    content = torch.load(folder / "sound.pth")
+    torch.save({**content, "history": {"step_loss": torch.zeros(1).expand(10**10)}}, folder / "history.pth")
+    (folder / "sound.pth").unlink()
+    return folder
+
+
+READ_ALL = """
+import resource, sys, time
+from pathlib import Path
+from digitlib.checkpoints import CheckpointError, load
+import torch
+limit = 1_000_000_000  # bytes of address space beyond what torch takes by itself
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + limit, taken + limit))
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    started = time.process_time()
+    try:
+        load(path)
+        print("loaded", path)
+    except CheckpointError as error:
+        print(f"{time.process_time() - started:.1f}", path.name, error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of the address space")
+def test_no_file_takes_a_gigabyte_or_long(bombs):
+    """The processor's own seconds: all take tenths of one, and without care more than a hundred, or for ever."""
+    run = subprocess.run([sys.executable, "-c", READ_ALL, bombs], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.splitlines()
+    assert len(lines) == len(names_in(bombs)) == len(BOMBS) + 5
+    assert [line for line in lines if not float(line.split()[0]) < 10] == []
+    assert not any("memory" in line for line in lines)
+
+
+# --- load_or_train, and the network that is part of digitlib
+
+
+def test_each_setting_has_a_file_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIGITLIB_CHECKPOINTS", str(tmp_path))
+    changes = [
+        {},
+        {"seed": 1},
+        {"learning_rate": 0.001},
+        {"augment": True},
+        {"num_epochs": 6},
+        {"clip_norm": 1.0},
+    ]
+    changes += [{"model_options": {"hidden_sizes": [8, 7]}}, {"name": "other"}]
+    assert len({checkpoint_path(change(RECIPE, **settings)) for settings in changes}) == len(changes)
     assert checkpoint_path(RECIPE) == checkpoint_path(Recipe(**json.loads(json.dumps(asdict(RECIPE)))))
-    assert checkpoint_path(RECIPE).name.startswith("tiny-mlp-")
-    assert checkpoint_path(RECIPE).suffix == ".pth"
+    assert checkpoint_path(RECIPE).parent == tmp_path
+    assert checkpoint_path(RECIPE).name.startswith("tiny-mlp-") and checkpoint_path(RECIPE).suffix == ".pth"
 
 
 def test_it_trains_once_and_then_loads(few_images, tmp_path, monkeypatch):
     monkeypatch.setenv("DIGITLIB_CHECKPOINTS", str(tmp_path / "kept"))
-    recipe = change(RECIPE, num_epochs=2)
-    trained, loaded = load_or_train(recipe), load_or_train(recipe)
+    recipe = change(RECIPE, num_epochs=2, model_options={"hidden_sizes": (4,)})  # a tuple comes back as one
+    monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
+    trained, loaded = load_or_train(recipe), load_or_train("tiny")
     assert few_images == [recipe]
     assert names_in(tmp_path / "kept") == [checkpoint_path(recipe).name]
-    assert trained.recipe == loaded.recipe == recipe
-    assert trained.history == loaded.history
-    assert len(trained.history) == 2
-    assert trained.metrics == loaded.metrics
+    assert trained.recipe == loaded.recipe and len(trained.history) == 2
+    assert (trained.history, trained.metrics, trained.version) == (
+        loaded.history,
+        loaded.metrics,
+        loaded.version,
+    )
     assert trained.metrics["validation_accuracy"] == trained.history.validation_accuracy[-1]
-    assert trained.version == loaded.version
-    assert not trained.model.training
-    assert not loaded.model.training
-    assert torch.equal(trained.model(IMAGES), loaded.model(IMAGES))
-
-
-def test_another_setting_is_trained_anew(few_images, tmp_path):
-    recipe, other = change(RECIPE, num_epochs=1), change(RECIPE, num_epochs=1, seed=1)
-    first, second = load_or_train(recipe, folder=tmp_path), load_or_train(other, folder=tmp_path)
-    assert few_images == [recipe, other]
-    assert len(names_in(tmp_path)) == 2
-    assert not torch.equal(first.model(IMAGES), second.model(IMAGES))
-    load_or_train(recipe, folder=str(tmp_path))
-    load_or_train(other, folder=str(tmp_path))
-    assert len(few_images) == 2
-
-
-def test_a_name_will_do(few_images, tmp_path, monkeypatch):
-    monkeypatch.setitem(recipes.RECIPES, "tiny", change(RECIPE, num_epochs=1))
-    assert load_or_train("tiny", folder=tmp_path).recipe is recipes.RECIPES["tiny"]
+    assert not trained.model.training and torch.equal(trained.model(IMAGES), loaded.model(IMAGES))
+    other = load_or_train(change(recipe, seed=1), progress=False)
+    assert len(few_images) == 2 and not torch.equal(other.model(IMAGES), loaded.model(IMAGES))
     with pytest.raises(ValueError, match="expected a recipe among mlp, cnn, .*, tiny, got 'tinny'"):
-        load_or_train("tinny", folder=tmp_path)
+        load_or_train("tinny")
 
 
 def test_an_interrupted_training_keeps_nothing(few_images, tmp_path, monkeypatch):
-    recipe = change(RECIPE, num_epochs=3)
-    calls = []
-    evaluate = recipes.fit.__globals__["evaluate"]
+    calls, evaluate_in_fit = [], recipes.fit.__globals__["evaluate"]
 
     def interrupt(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return evaluate(*arguments, **options)
+        return evaluate_in_fit(*arguments, **options)
 
-    with monkeypatch.context() as patch:
-        patch.setitem(recipes.fit.__globals__, "evaluate", interrupt)
-        with pytest.raises(KeyboardInterrupt, match="nothing was kept"):
-            load_or_train(recipe, folder=tmp_path)
+    monkeypatch.setitem(recipes.fit.__globals__, "evaluate", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="nothing was kept"):
+        load_or_train(change(RECIPE, num_epochs=3), folder=tmp_path)
     assert len(calls) == 2, "one epoch was finished, and even that is not kept"
     assert names_in(tmp_path) == []
-    assert len(load_or_train(recipe, folder=tmp_path).history) == 3
 
 
-def test_a_place_that_cannot_be_written_is_found_before_training(few_images, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="expected to write a checkpoint"):
-        load_or_train(RECIPE, folder=tmp_path / "file")
-    assert few_images == []
-
-
-def test_a_damaged_file_is_refused_and_not_replaced(few_images, tmp_path):
+def test_what_stands_in_the_way_is_found_before_training_and_not_replaced(few_images, tmp_path):
     path = checkpoint_path(RECIPE, tmp_path)
     path.write_bytes(b"damaged")
-    with pytest.raises(CheckpointError, match="damaged file"):
+    with pytest.raises(CheckpointError, match="a damaged file"):
         load_or_train(RECIPE, folder=tmp_path)
     assert path.read_bytes() == b"damaged"
+    with pytest.raises(CheckpointError, match="expected a file that can be written"):
+        load_or_train(RECIPE, folder=path)
+    for changes in ({"seed": 1}, {"name": "other"}):  # the same architecture: the weights alone would pass
+        save(path, make(), change(RECIPE, **changes))
+        with pytest.raises(CheckpointError, match="the file was renamed; move it away and run again"):
+            load_or_train(RECIPE, folder=tmp_path)
     assert few_images == []
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"name": "other"}, {"learning_rate": 0.1}])
-def test_a_file_that_was_renamed_is_not_taken_for_another_run(changes, few_images, tmp_path):
-    """The same architecture, so that the weights alone would pass."""
-    save(checkpoint_path(RECIPE, tmp_path), make(), change(RECIPE, **changes), history=HISTORY)
-    with pytest.raises(CheckpointError, match="the file was renamed; move it away and run again"):
-        load_or_train(RECIPE, folder=tmp_path)
-    assert few_images == []
+@pytest.fixture
+def shipped(few_images, tmp_path, monkeypatch):
+    """Stand in for data/weights with a network that was trained in a moment; its recipe is named `best`."""
+    recipe = change(RECIPE, name="best", num_epochs=1)
+    monkeypatch.setitem(recipes.RECIPES, "best", recipe)
+    monkeypatch.setattr(weights, "load_part", recipes.load_part)
+    monkeypatch.setattr(weights, "repository_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(checkpoints, "weights_folder", lambda: tmp_path / "data" / "weights")
+    weights.main([])
+    return few_images
 
 
-def test_sizes_given_as_a_tuple_find_their_own_file_again(few_images, tmp_path):
-    recipe = change(RECIPE, model_options={"hidden_sizes": (4,)}, num_epochs=1)
-    load_or_train(recipe, folder=tmp_path)
-    load_or_train(recipe, folder=tmp_path)
-    assert len(few_images) == 1
+def test_the_recommended_network_is_found_without_training(shipped, tmp_path):
+    recipe = recipes.find("best")
+    recommended, found = load_recommended(), load_or_train("best", folder=tmp_path / "kept")
+    assert shipped == [recipe], "the tool trained it"
+    assert recommended.recipe == recipe and len(recommended.history) == 1
+    assert torch.equal(recommended.model(IMAGES), found.model(IMAGES))
+    load_or_train(change(recipe, seed=1), folder=tmp_path / "kept")
+    assert len(shipped) == 2 and len(names_in(tmp_path / "kept")) == 1, "other settings are trained"
+    measured = evaluate(recommended.model, *recipes.load_part("validation"))
+    assert recommended.metrics == {"validation_accuracy": measured.accuracy, "validation_loss": measured.loss}
 
 
-def test_the_progress_option_reaches_the_training(monkeypatch, tmp_path):
-    seen = []
-
-    def train(recipe, *, progress):
-        seen.append(progress)
-        return make(), HISTORY
-
-    monkeypatch.setattr(recipes, "train", train)
-    load_or_train(RECIPE, folder=tmp_path, progress=False)
-    assert seen == [False]
-
-
-def test_two_runs_that_save_at_the_same_time_do_not_mix(tmp_path):
-    """Each writes aside in a folder of its own, so the last one wins with a whole file."""
-    path, folders = tmp_path / "model.pth", set()
-    replace = os.replace
-
-    def note(source, target):
-        folders.add(Path(source).parent)
-        replace(source, target)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "replace", note)
-        for _ in range(3):
-            save(path, make(), RECIPE)
-    assert len(folders) == 3
-    load(path)
+def test_the_network_in_the_repository_reads_as_many_images_as_it_says():
+    """Up to 3 of 5,000: processors round otherwise, which turns the answer on an image that is hardly decided."""
+    path = storage.weights_folder() / "best.pth"
+    if not path.exists():
+        pytest.skip("make weights has not been run")
+    checkpoint = load_recommended()
+    assert checkpoint.recipe == recipes.find("best") and path.stat().st_size < 700_000
+    assert {tensor.dtype for tensor in checkpoint.model.parameters()} == {torch.float32}
+    images, labels = data.load_part("validation")
+    found = evaluate(checkpoint.model, images, labels).accuracy
+    assert abs(found - checkpoint.metrics["validation_accuracy"]) <= 3.5 / len(images)
