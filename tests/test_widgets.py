@@ -1,6 +1,7 @@
 """The widgets, without a browser: what Python does with a drawing, and the still pictures of a book."""
 
 import subprocess
+import sys
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -11,8 +12,9 @@ from IPython.utils.capture import capture_output
 
 from digitlib import CNN, load_raw, normalise
 from digitlib.predict import prepare
-from digitlib.widgets import _PAD_SCRIPT, _WIDGET_SCRIPT, PAD_SIZE, DrawPad, explore
+from digitlib.widgets import PAD_SIZE, DrawPad, explore
 from tests.test_draw_page import NODE
+from tools import export_page
 
 
 @pytest.fixture
@@ -52,6 +54,7 @@ def test_a_drawing_comes_as_the_browser_sends_it(live):
     pad = DrawPad(CNN())
     pad.set_state({"ink": memoryview(drawing())})
     assert pad.ink == drawing() and pad.digit is not None
+    assert pad.model.training, "the model stays in its mode"
 
 
 def test_an_empty_pad_has_no_answer(live):
@@ -64,22 +67,26 @@ def test_an_empty_pad_has_no_answer(live):
     assert pad.probabilities == []
 
 
-def test_the_model_stays_in_its_mode(live):
-    model = CNN().train()
-    DrawPad(model).ink = drawing()
-    assert model.training
-
-
 def test_a_pad_wants_a_network(live):
     with pytest.raises(TypeError, match="expected a trained network"):
         DrawPad("checkpoints/cnn.pth")
 
 
-def test_the_script_is_a_module_with_the_books_own_pad(live):
-    pad = DrawPad(CNN())
-    script = str(pad._esm)
-    assert script.startswith(_PAD_SCRIPT.read_text()) and script.endswith(_WIDGET_SCRIPT.read_text())
-    assert script.count("export default") == 1
+def test_the_script_is_a_valid_module_with_the_books_own_pad(live, tmp_path):
+    script = str(DrawPad(CNN())._esm)
+    assert script.startswith(export_page.PAD.read_text()) and script.count("export default") == 1
+    (tmp_path / "pad.mjs").write_text(script)
+    run = subprocess.run([NODE, "--check", tmp_path / "pad.mjs"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert ".digitlib-pad canvas" in str(DrawPad(CNN())._css)
+
+
+def test_without_the_packages_of_widgets_the_extra_is_named():
+    script = "import sys; sys.modules['anywidget'] = None; import digitlib.widgets"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: expected the packages of digitlib's widgets")
+    assert "pip install 'digitlib[widgets]'" in last
 
 
 def test_a_still_pad_says_where_the_live_one_is(still):
@@ -125,10 +132,3 @@ def test_explore_takes_figures(still):
         plt.close()
 
     explore(draw, size=ipywidgets.IntSlider(value=2))
-
-
-def test_the_widgets_script_is_valid(tmp_path):
-    script = tmp_path / "pad.mjs"
-    script.write_text(_PAD_SCRIPT.read_text() + _WIDGET_SCRIPT.read_text())
-    run = subprocess.run([NODE, "--check", script], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr

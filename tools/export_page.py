@@ -1,9 +1,9 @@
-"""Put the trained CNN and ten sample digits into the book, for the page on which readers draw.
+"""Put the trained CNN, ten sample digits and the pad into the book, for the page on which readers draw.
 
 A page that is opened from a folder may load scripts and nothing else, so both become one script: numbers as base64.
 Jupyter Book calls this as a Sphinx extension (see _config.yml) at the end of each build, so that the page can hold no
 other weights than those of the recipe. Where no earlier run has kept the CNN, it is trained first, in about half a
-minute.
+minute. The pad is the one of digitlib's widget, which brings it along.
 
 Example:
     python tools/export_page.py weights.js
@@ -11,11 +11,13 @@ Example:
 
 import base64
 import json
+import shutil
 import sys
 from pathlib import Path
 
 RECIPE = "cnn"
 SCRIPT = "_static/draw/weights.js"  # in the built book
+PAD = Path(__file__).parents[1] / "digitlib" / "pad.js"
 
 
 def script(model=None) -> str:
@@ -61,10 +63,11 @@ def setup(app) -> dict:
 
 
 def write_into_book(app, exception: Exception | None) -> None:
-    """Write the script into the built book; other kinds of output (LaTeX, a link check) need none."""
+    """Write both scripts into the built book; other kinds of output (LaTeX, a link check) need none."""
     if exception is None and app.builder.format == "html":
         print(f"writing the trained CNN to {SCRIPT}; where none is kept, it is trained first: half a minute")
         _write(Path(app.outdir) / SCRIPT)
+        shutil.copy(PAD, (Path(app.outdir) / SCRIPT).parent)
 
 
 def _write(path: Path) -> None:
