@@ -1,0 +1,143 @@
+"""The wheel, as a stranger gets it: installed outside of the repository, without it and without a network."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from digitlib import checkpoints, recipes
+from digitlib.data import load_raw
+
+ROOT = Path(__file__).parents[1]
+BUILT_FROM = ["pyproject.toml", "README.md", "LICENSE", "digitlib", "data/weights"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Build the wheel from a copy, since building leaves folders behind."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in BUILT_FROM:
+        (copy / name).parent.mkdir(exist_ok=True)
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, copy / name)
+    weights = copy / "data" / "weights" / "best.pth"
+    if not weights.exists():  # until `make weights` has been run, an untrained network stands in
+        recipe = recipes.find("best")
+        checkpoints.save(weights, recipes.build_model(recipe), recipe)
+    build = ["uv", "build", "--wheel", "--offline", "--no-build-isolation", "--python", sys.executable, copy]
+    subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)
+    (built,) = (copy / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Return a function that runs a command of an environment with the wheel, whose other packages are this one's.
+
+    The folder of those packages is named in a .pth file: its own .pth files, of the editable digitlib, are not read.
+    """
+    home = tmp_path_factory.mktemp("home")
+    venv = home / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    install = ["uv", "pip", "install", "--offline", "--no-deps", "--quiet", "--python", venv, wheel]
+    subprocess.run([sys.executable, "-m", *install], check=True)
+    scripts = venv / Path(sysconfig.get_path("scripts")).name
+    packages = sysconfig.get_path("purelib", vars={"base": str(venv), "platbase": str(venv)})
+    (Path(packages) / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DIGITLIB", "XDG"))}
+    kept = {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
+    kept |= {"HOME": str(home), "LOCALAPPDATA": str(home), "PYTHONPATH": str(ROOT / "tests" / "offline")}
+
+    def run(name, *arguments, **variables):
+        command = [scripts / name, *arguments]
+        return subprocess.run(command, cwd=home, env={**kept, **variables}, capture_output=True, text=True)
+
+    return run
+
+
+def test_the_wheel_holds_the_library_its_scripts_and_weights_and_nothing_else(wheel):
+    library = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "digitlib").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    about = "digitlib-0.1.0.dist-info"
+    about = {
+        f"{about}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt")
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        found = {name for name in archive.namelist() if not name.endswith("licenses/LICENSE")}
+        metadata = archive.read("digitlib-0.1.0.dist-info/METADATA").decode()
+    assert found == library | about | {"digitlib/weights/best.pth"}
+    assert {Path(name).suffix for name in library} == {".py", ".js", ".css"}
+    assert "Requires-Dist: platformdirs" in metadata and "Provides-Extra: widgets" in metadata
+
+
+USE_ALL = """
+import json, os, sys
+import digitlib
+from digitlib import checkpoints, recipes
+from digitlib.data import DataError, load_part
+from digitlib.widgets import DrawPad
+
+recommended = checkpoints.load_recommended()
+recipe = recipes.Recipe(name="tiny", title="a test", model="mlp", model_options={"hidden_sizes": [4]})
+path = checkpoints.checkpoint_path(recipe)
+checkpoints.save(path, recipes.build_model(recipe), recipe)
+try:
+    found = len(load_part("test")[0])
+except DataError as error:
+    found = str(error)
+os.environ["DIGITLIB_DATA"] = sys.argv[1]
+print(json.dumps({
+    "package": digitlib.__file__,
+    "recipe": recommended.recipe.name,
+    "same": checkpoints.load_or_train("best").history == recommended.history,
+    "saved": str(path),
+    "loaded": checkpoints.load(path).recipe.name,
+    "without data": found,
+    "images": len(load_part("test")[0]),
+    "pad": "createPad" in str(DrawPad(recommended.model)._esm),
+}))
+"""
+
+
+def test_everything_works_from_the_wheel(installed):
+    run = installed("python", "-c", USE_ALL, ROOT / "data")
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout.splitlines()[-1])
+    assert not Path(found["package"]).is_relative_to(ROOT) and "venv" in Path(found["package"]).parts
+    assert (found["recipe"], found["same"], found["loaded"], found["pad"]) == ("best", True, "tiny", True)
+    assert found["images"] == 10_000
+    home, own = Path(found["package"].split("venv")[0]), Path(found["saved"]).parents[1]
+    assert own.is_relative_to(home) and not own.is_relative_to(home / "venv")
+    assert found["without data"].startswith(
+        f"{own / 'data/MNIST/raw'}: expected train-images-idx3-ubyte.gz, "
+    )
+    for words in (
+        "without a network",
+        "run again with a network, copy the archives of MNIST there",
+        "DIGITLIB_DATA",
+    ):
+        assert words in found["without data"]
+    if sys.platform == "linux":
+        assert own == home / ".local" / "share" / "digitlib"
+
+
+def test_the_command_reads_a_picture_with_the_network_that_came_along(installed, tmp_path):
+    image = Image.fromarray(255 - load_raw("validation")[0][0].numpy()).resize((280, 280))
+    image.save(tmp_path / "digit.png")
+    run = installed("digitlib", "predict", "--json", str(tmp_path / "digit.png"))
+    if not (ROOT / "data" / "weights" / "best.pth").exists():
+        assert run.returncode in (0, 1), run.stderr  # the network that stands in reads anything
+        return
+    assert (run.returncode, run.stderr) == (0, "")
+    (found,) = json.loads(run.stdout)
+    assert found["digit"] == load_raw("validation")[1][0]
+    assert sum(found["probabilities"]) == pytest.approx(1, abs=1e-4)
