@@ -128,10 +128,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_command(commands, function: Callable, *examples: str) -> Callable:
     """Add a command that the function's docstring describes; return the function that adds its options."""
+    text = function.__doc__ or ""  # python -OO leaves docstrings out
     command = commands.add_parser(
         function.__name__,
-        help=function.__doc__[0].lower() + function.__doc__[1:].rstrip("."),
-        description=function.__doc__,
+        help=text[:1].lower() + text[1:].rstrip("."),
+        description=text,
         epilog="\n  ".join(["examples:", *examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -164,14 +165,12 @@ def train(options: argparse.Namespace) -> int:
     _expect_device(options.device)
     path = options.output or checkpoints.checkpoint_path(recipe)
     checkpoints.ensure_writable(path)
-    unfinished = path.with_name(
-        f"{path.stem}-interrupted{path.suffix}"
-    )  # never in the place of a finished one
+    unfinished = path.with_stem(f"{path.stem}-interrupted")  # never in the place of a finished one
     processes = distributed.num_processes()
     if distributed.rank() == 0:
+        about = f"{recipe.title}, {recipe.num_epochs} epochs, seed {recipe.seed}"
         together = f", {processes} processes" if processes > 1 else ""
-        about = f"{recipe.title}, {recipe.num_epochs} epochs, seed {recipe.seed}{together}"
-        print(f"training {recipe.name}: {about}", flush=True)
+        print(f"training {recipe.name}: {about}{together}", flush=True)
     if processes > 1:
         return _train_together(recipe, path, unfinished, options)
     start = time.perf_counter()
