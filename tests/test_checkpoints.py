@@ -435,15 +435,9 @@ def archive(pickled, compression=zipfile.ZIP_STORED, **records):
     return buffer.getvalue()
 
 
-def nested(num_levels, opcodes):
-    return b"\x80\x02" + b")" + opcodes * num_levels
-
-
-def doubled(num_levels):
-    """A list of a list of ..., each of which holds the one below it twice."""
-    levels = b"".join(b"(h%ch%cl" % (n, n) + b"q%c" % (n + 1) for n in range(num_levels))
-    return b"\x80\x02]q\x00" + levels.replace(b"l", b"t") + b"."
-
+DEEP = b")" + b"\x85" * 40_000  # the empty tuple in a tuple in a tuple
+# Forty tuples, each of which holds the one before it twice: whoever follows them counts to 2^40.
+TWICE = b")q\x00" + b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in range(40))
 
 BOMBS = {
     "deflated": lambda: archive(bytes(2 * 10**9 // 20), zipfile.ZIP_DEFLATED),
@@ -451,10 +445,10 @@ BOMBS = {
     "records": lambda: archive(b"\x80\x02N.", **{str(number): b"" for number in range(5_000)}),
     "a large pickle": lambda: archive(b"\x80\x02" + b"]" * 10**7 + b"."),
     "a huge bytearray": lambda: archive(b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\0\0\0\0\x40\x85R."),
-    "lists twice": lambda: archive(doubled(60)),
-    "a tuple as a key": lambda: archive(doubled(60)[:-1].replace(b"\x80\x02", b"\x80\x02}", 1) + b"Ns."),
-    "deep lists": lambda: archive(nested(40_000, b"\x85") + b"."),
-    "a deep key": lambda: archive(b"\x80\x02}" + nested(40_000, b"\x85")[2:] + b"Ns."),
+    "twice": lambda: archive(b"\x80\x02" + TWICE + b"."),
+    "a key twice": lambda: archive(b"\x80\x02}q\xff" + TWICE + b"h\xffh\x28Ns."),
+    "deep": lambda: archive(b"\x80\x02" + DEEP + b"."),
+    "a deep key": lambda: archive(b"\x80\x02}" + DEEP + b"Ns."),
 }
 
 
@@ -512,7 +506,7 @@ def test_no_file_takes_a_gigabyte_or_long(bombs):
     lines = run.stdout.splitlines()
     assert len(lines) == len(names_in(bombs)) == len(BOMBS) + 5
     assert [line for line in lines if not float(line.split()[0]) < 10] == []
-    assert not any("memory" in line for line in lines)
+    assert not any("memory" in line.lower() for line in lines)
 
 
 # --- load_or_train, and the network that is part of digitlib
