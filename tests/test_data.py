@@ -45,26 +45,11 @@ ARCHIVES = [name for name, _ in MNIST.resources]
 UNPACKED = [name.removesuffix(".gz") for name in ARCHIVES]
 BACKGROUND = -TRAIN_MEAN / TRAIN_STD
 
-# Whole numbers that no rounding can blur: images, images of each digit, the sum of all pixels, a digest of all bytes.
+# How many images each part has, and the SHA-256 of all its pixels and labels.
 PUBLISHED = {
-    "train": (
-        55_000,
-        [5423, 6151, 5469, 5614, 5373, 4944, 5414, 5737, 5388, 5487],
-        1_436_825_677,
-        "4e6985f5c3af76a4ee189fb95c9d9bbae65ec7a0888536a0890f49e673c296ef",
-    ),
-    "validation": (
-        5_000,
-        [500, 591, 489, 517, 469, 477, 504, 528, 463, 462],
-        130_472_868,
-        "e87790d4ae7a9b681722cab3693b75842f13f0cba1e910b56c83352044cd76da",
-    ),
-    "test": (
-        10_000,
-        [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
-        264_923_200,
-        "a0863a96c44e5666edbb30c4071ee79ca0514c621e6349c5967fc78e7305c891",
-    ),
+    "train": (55_000, "4e6985f5c3af76a4ee189fb95c9d9bbae65ec7a0888536a0890f49e673c296ef"),
+    "validation": (5_000, "e87790d4ae7a9b681722cab3693b75842f13f0cba1e910b56c83352044cd76da"),
+    "test": (10_000, "a0863a96c44e5666edbb30c4071ee79ca0514c621e6349c5967fc78e7305c891"),
 }
 
 
@@ -82,12 +67,10 @@ def generator(seed=0):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_holds_the_published_images(part, raw):
-    num_images, label_counts, pixel_sum, digest = PUBLISHED[part]
+    num_images, digest = PUBLISHED[part]
     images, labels = raw[part]
     assert images.shape == (num_images, 28, 28) and images.dtype == torch.uint8
     assert labels.shape == (num_images,) and labels.dtype == torch.int64
-    assert labels.bincount().tolist() == label_counts
-    assert images.sum(dtype=torch.int64).item() == pixel_sum
     content = images.numpy().tobytes() + labels.numpy().astype("<i8").tobytes()
     assert hashlib.sha256(content).hexdigest() == digest
 
@@ -149,9 +132,6 @@ def test_the_statistics_are_those_of_the_training_part_alone(raw):
     assert mean == pytest.approx(expected_mean, abs=1e-9)
     assert std == pytest.approx(expected_std, abs=1e-7)
     assert statistics(raw["test"][0])[0] != pytest.approx(mean, abs=1e-3), "other images, other statistics"
-    images = normalise(raw["train"][0])
-    assert images.mean(dtype=torch.float64).item() == pytest.approx(0, abs=2e-4)
-    assert images.std().item() == pytest.approx(1, abs=2e-4)
 
 
 def test_normalise_by_hand():
@@ -172,25 +152,33 @@ def test_normalise_by_hand():
 
 def test_the_outer_three_pixels_hold_a_hundredth_of_the_ink(raw):
     """What ConvNet says when it leaves out padding."""
-    images = raw["train"][0].double()
-    assert 1 - (images[:, 3:-3, 3:-3].sum() / images.sum()).item() == pytest.approx(0.01, abs=0.0005)
+    images = raw["train"][0]
+    middle, everything = images[:, 3:-3, 3:-3].sum(dtype=torch.int64), images.sum(dtype=torch.int64)
+    assert 1 - (middle / everything).item() == pytest.approx(0.01, abs=0.0005)
+
+
+UINT8, FLOAT = "uint8 images of shape (N, 28, 28)", "float images of shape (N, 1, 28, 28)"
 
 
 @pytest.mark.parametrize(
-    "images",
+    ("change", "expected", "images"),
     [
-        torch.zeros(28, 28, dtype=torch.uint8),
-        torch.zeros(5, 1, 28, 28, dtype=torch.uint8),
-        torch.zeros(5, 28, 28),
-        torch.zeros(5, 28, 27, dtype=torch.uint8),
+        *(
+            (normalise, UINT8, torch.zeros(shape, dtype=torch.uint8))
+            for shape in [(28, 28), (5, 1, 28, 28), (5, 28, 27)]
+        ),
+        (normalise, UINT8, torch.zeros(5, 28, 28)),
+        *((augment, FLOAT, torch.zeros(shape)) for shape in [(5, 28, 28), (5, 3, 28, 28)]),
+        *((change, FLOAT, torch.zeros(5, 1, 28, 28, dtype=torch.uint8)) for change in (augment, coarsen)),
     ],
 )
-def test_normalise_says_what_it_expects(images):
+def test_images_of_another_kind_are_refused_with_what_to_do(change, expected, images):
     with pytest.raises(ValueError) as caught:
-        normalise(images)
-    assert "expected uint8 images of shape (N, 28, 28)" in str(caught.value)
-    assert f"got {images.dtype} of shape {tuple(images.shape)}" in str(caught.value)
-    assert "image[None]" in str(caught.value)
+        change(images, *([] if change is normalise else [generator()]))
+    assert expected in str(caught.value) and f"got {images.dtype} of shape {tuple(images.shape)}" in str(
+        caught.value
+    )
+    assert "image[None]" in str(caught.value) or "normalise(images)" in str(caught.value)
 
 
 # --- batches
@@ -256,24 +244,22 @@ def test_data_loader_shuffles_by_its_seed_anew_each_epoch(raw):
     def labels_of(loader):
         return torch.cat([labels for _, labels in loader]).tolist()
 
-    loader = functools.partial(data_loader, "validation", 1999, transform=lambda image: 0)
-    in_order, shuffled = raw["validation"][1].tolist(), loader(shuffle=True, seed=4)
+    loader = functools.partial(data_loader, "validation", 1999, transform=lambda image: 0, shuffle=True)
+    shuffled = loader(seed=4)
     first, second = labels_of(shuffled), labels_of(shuffled)
-    assert labels_of(loader()) == in_order
-    assert in_order != first != second
-    assert sorted(first) == sorted(in_order)
-    assert labels_of(loader(shuffle=True, seed=4)) == first
-    assert labels_of(loader(shuffle=True, seed=5)) != first
-    assert [len(labels) for _, labels in loader()] == [1999, 1999, 1002]
+    assert raw["validation"][1].tolist() != first != second
+    assert sorted(first) == raw["validation"][1].sort().values.tolist()
+    assert labels_of(loader(seed=4)) == first
 
 
-def test_data_loader_hands_each_image_to_its_transform_as_pil_does(raw):
+def test_data_loader_hands_each_image_to_its_transform_as_pil_does_and_keeps_the_ragged_last_batch(raw):
     def take(image):
         assert isinstance(image, Image.Image)
         return torch.from_numpy(np.asarray(image).copy())
 
-    images, _ = next(iter(data_loader("test", 5, transform=take)))
-    assert torch.equal(images, raw["test"][0][:5])
+    loaded = list(data_loader("validation", 1999, transform=take))
+    assert [len(labels) for _, labels in loaded] == [1999, 1999, 1002]
+    assert torch.equal(torch.cat([images for images, _ in loaded]), raw["validation"][0])
 
 
 # --- augmentation
@@ -409,18 +395,6 @@ def test_coarsen_bears_the_last_batch_and_a_blank_image(num_images):
     assert torch.allclose(coarsen(blank, generator(), share=1), blank, atol=1e-5)
 
 
-@pytest.mark.parametrize("change", [augment, coarsen])
-@pytest.mark.parametrize(
-    "images",
-    [torch.zeros(5, 28, 28), torch.zeros(5, 1, 28, 28, dtype=torch.uint8), torch.zeros(5, 3, 28, 28)],
-)
-def test_augmentation_says_what_it_expects(change, images):
-    with pytest.raises(ValueError) as caught:
-        change(images, generator())
-    assert "shape (N, 1, 28, 28)" in str(caught.value) and "normalise" in str(caught.value)
-    assert f"got {images.dtype} of shape {tuple(images.shape)}" in str(caught.value)
-
-
 # --- the files: where they lie, and what becomes of damaged ones
 
 
@@ -483,7 +457,7 @@ def test_what_is_whole_is_read_and_not_written_again(folder, monkeypatch):
     for module, name in ((data.tempfile, "mkdtemp"), (os, "mkdir"), (os, "replace")):
         monkeypatch.setattr(module, name, refuse)  # as in a folder that cannot be written
     assert fetch() == folder.parents[1]
-    assert load_raw("test")[0].sum(dtype=torch.int64) == PUBLISHED["test"][2]
+    assert len(load_raw("test")[0]) == 10_000
 
 
 def test_an_empty_folder_takes_the_archives_from_the_repository(folder, monkeypatch):
@@ -521,8 +495,8 @@ def test_without_a_repository_it_is_torchvision_s_mirrors_that_are_asked(folder,
     assert_whole(folder)
 
 
-@pytest.mark.parametrize("name", [ARCHIVES[0], ARCHIVES[3]])
-def test_without_a_network_a_missing_archive_asks_for_one(name, folder):
+def test_without_a_network_a_missing_archive_asks_for_one(folder):
+    name = ARCHIVES[3]
     (folder / name).unlink()
     refused(
         str(folder),
@@ -538,13 +512,12 @@ def test_without_a_network_a_missing_archive_asks_for_one(name, folder):
 
 DAMAGES = {
     "half": lambda content: content[: len(content) // 2],
-    "empty": lambda content: b"",
     "altered": lambda content: content[:-15] + bytes([content[-15] ^ 1]) + content[-14:],
     "longer": lambda content: content + b"\0",
     "another": lambda content: gzip.compress(b"something else", mtime=0),
 }
-# Every damage to one file, and one damage to every file.
-CASES = [(1, damage) for damage in DAMAGES] + [(number, "altered") for number in (0, 2, 3)]
+# Every damage to labels, and one to images.
+CASES = [(1, damage) for damage in DAMAGES] + [(0, "altered")]
 
 
 @pytest.mark.parametrize(("number", "damage"), CASES)
@@ -579,7 +552,7 @@ def test_files_in_each_other_s_place_are_put_right(folder):
     images.rename(folder / "aside")
     other.rename(images)
     (folder / "aside").rename(other)
-    assert load_raw("test")[0].sum(dtype=torch.int64) == PUBLISHED["test"][2]
+    fetch()
     assert_whole(folder)
 
 
