@@ -2,11 +2,12 @@
 
 Exit codes: 0, all went well; 1, a picture could not be read, the others could; 2, the command or its input is not
 usable; 130, interrupted with Ctrl-C. Errors are one line on stderr; DIGITLIB_DEBUG=1 shows the traceback behind one.
+
+Functions import what they need: before main() runs Ctrl-C is Python's own, so little may happen up to there.
 """
 
 import argparse
 import io
-import json
 import os
 import signal
 import sys
@@ -14,8 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-SETTINGS = ("optimizer", "learning_rate", "batch_size", "num_epochs", "seed", "augment", "coarsen")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,7 +81,7 @@ def _flush() -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
-    from importlib.metadata import version  # takes longer to import than all that is imported above
+    from importlib.metadata import version
 
     about = "Train, test and use networks that read handwritten digits."
     parser = argparse.ArgumentParser(prog="digitlib", description=about)
@@ -160,7 +159,8 @@ def train(options: argparse.Namespace) -> int:
     from digitlib import checkpoints, distributed
     from digitlib import recipes as experiments
 
-    settings = {name: getattr(options, name) for name in SETTINGS}
+    names = "optimizer", "learning_rate", "batch_size", "num_epochs", "seed", "augment", "coarsen"
+    settings = {name: getattr(options, name) for name in names}
     recipe = experiments.change(experiments.find(options.recipe), **settings)
     _expect_device(options.device)
     path = options.output or checkpoints.checkpoint_path(recipe)
@@ -224,7 +224,7 @@ def _save(path: Path, model, recipe, history, start: float) -> str:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Measure a checkpoint on one part, by default the 10,000 test images."""
-    from dataclasses import asdict
+    import json
 
     from digitlib.checkpoints import load
     from digitlib.data import load_part
@@ -238,7 +238,7 @@ def evaluate(options: argparse.Namespace) -> int:
     macro = {name: getattr(scores, name) for name in ("macro_precision", "macro_recall", "macro_f1")}
     if options.json:
         about = {"checkpoint": str(path), "recipe": checkpoint.recipe.name, "part": part}
-        print(json.dumps(about | asdict(measured) | macro, indent=2, allow_nan=False))
+        print(json.dumps(about | vars(measured) | macro, indent=2, allow_nan=False))
         return 0
     print(f"{path}: recipe {checkpoint.recipe.name}, {part} images")
     print(f"accuracy {measured.accuracy:.2%} ({measured.num_correct:,} of {measured.num_images:,} right)")
@@ -252,6 +252,8 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def predict(options: argparse.Namespace) -> int:
     """Read the digit in each picture."""
+    import json
+
     from digitlib import checkpoints
     from digitlib import predict as reader
 
@@ -307,7 +309,7 @@ def _expect_device(device: str) -> None:
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     explained = text and isinstance(error, (ValueError, RuntimeError, OSError))
-    return text if explained else ": ".join(filter(None, [type(error).__name__, text]))
+    return text if explained else f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 if __name__ == "__main__":
