@@ -28,7 +28,6 @@ EDITION = ROOT / "dist" / "student"
 ARCHIVE = ROOT / "dist" / "digitlib-student.zip"
 # What a student needs beside the notebooks and the pages that they link to.
 CONTENTS = ["digitlib", "data", "LICENSE", "pyproject.toml", "requirements.lock", "environment.yml"]
-CONTENTS += ["book/_static/draw/pad.js"]  # the pad of digitlib.widgets
 BOOK_SOURCES = ["_config.yml", "_toc.yml", "book", "digitlib", "tools"]
 SHORTEST_LINE = 12  # characters: shorter ones, such as "return loss", say nothing
 # Lines of every training loop: the course itself teaches them, and no exercise is solved by one of them alone.
