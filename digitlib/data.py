@@ -73,8 +73,7 @@ def load_raw(part: str) -> tuple[Tensor, Tensor]:
     Returns:
         images, uint8 (N, 28, 28), 0 = background, 255 = ink; labels, int64 (N,), 0 to 9.
     Raises:
-        ValueError: part is none of the three.
-        DataError: see `fetch`.
+        ValueError: part is none of the three. DataError: see `fetch`.
     Taught in notebook 02.
     """
     dataset = _open_mnist(part)
@@ -140,8 +139,7 @@ def load_part(part: str) -> tuple[Tensor, Tensor]:
 
     Returns:
         images, float32 (N, 1, 28, 28), normalised with TRAIN_MEAN and TRAIN_STD; labels, int64 (N,).
-    Raises:
-        ValueError, DataError: see `load_raw`.
+    Raises: see `load_raw`.
     Taught in notebook 03.
     """
     images, labels = load_raw(part)
@@ -177,24 +175,18 @@ def batches(
 def data_loader(
     part: str, batch_size: int, *, shuffle: bool = False, seed: int = 0, transform: Callable | None = None
 ) -> DataLoader:
-    """Return torchvision's standard way to the same split: each image opened, transformed and stacked on its own.
+    """Return torchvision's standard way to `batches` of a part: each image opened, transformed, stacked on its own.
 
     Args:
-        part: one of PARTS.
         shuffle: draw a new order each epoch, from a generator seeded with `seed`.
         transform: takes a PIL image; by default ToTensor and Normalize(TRAIN_MEAN, TRAIN_STD).
-    Returns:
-        A DataLoader of batches like those of `batches(*load_part(part), batch_size)`.
-    Raises:
-        ValueError, DataError: see `load_raw`.
+    Raises: see `load_raw`.
     Taught in notebook 02.
     """
-    from torchvision import transforms
+    from torchvision.transforms import Compose, Normalize, ToTensor
 
     if transform is None:
-        transform = transforms.Compose(
-            [transforms.ToTensor(), transforms.Normalize((TRAIN_MEAN,), (TRAIN_STD,))]
-        )
+        transform = Compose([ToTensor(), Normalize((TRAIN_MEAN,), (TRAIN_STD,))])
     dataset = _open_mnist(part, transform)
     if part != "test":
         dataset = Subset(dataset, split_indices(len(dataset))[part].tolist())
@@ -302,11 +294,10 @@ def _fetch_archives(raw: Path, missing: list[str]) -> None:
 
 
 def _expect_md5(archive: Path, md5: str) -> None:
-    content = archive.read_bytes()
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    found = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
     if found != md5:
         raise DataError(
-            f"{archive}: expected MD5 {md5}, found {found} ({len(content):,} bytes): the archive is damaged or was "
+            f"{archive}: expected MD5 {md5}, found {found} ({archive.stat().st_size:,} bytes): it is damaged or was "
             "changed; move it away and run again, to fetch it anew, or restore it with git"
         )
 
