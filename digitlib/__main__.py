@@ -107,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--coarsen", action=switch, help="make a quarter of the images coarse, as pictures of few pixels are")
     add("--device", default="cpu", choices=["cpu", "cuda", "mps"], help="where to train (default: cpu)")
     add("--bf16", action="store_true", help="multiply in bfloat16: faster where the processor has it")
-    add("--output", type=Path, metavar="FILE", help="the checkpoint (default: under checkpoints/)")
+    add("--output", type=Path, metavar="FILE", help="the checkpoint (default: named after the recipe)")
 
     examples = "digitlib evaluate checkpoints/cnn-1f3a5b7c.pth", "digitlib evaluate mine.pth --json"
     add = _add_command(commands, evaluate, *examples)
@@ -156,6 +156,8 @@ def recipes(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Train a recipe from scratch and save its checkpoint."""
+    import torchvision.datasets  # noqa: F401 - see below
+
     from digitlib import checkpoints, distributed
     from digitlib import recipes as experiments
 
@@ -171,6 +173,8 @@ def train(options: argparse.Namespace) -> int:
         about = f"{recipe.title}, {recipe.num_epochs} epochs, seed {recipe.seed}"
         together = f", {processes} processes" if processes > 1 else ""
         print(f"training {recipe.name}: {about}{together}", flush=True)
+    # torch's first optimizer imports a thousand modules, and some swallow a KeyboardInterrupt: be done with imports.
+    experiments.build_optimizer(recipe, experiments.build_model(recipe))
     if processes > 1:
         return _train_together(recipe, path, unfinished, options)
     start = time.perf_counter()

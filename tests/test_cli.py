@@ -421,8 +421,11 @@ from digitlib import recipes, training
 signal.signal(signal.SIGINT, signal.default_int_handler)
 press, replace, evaluate, calls = lambda: os.kill(os.getpid(), signal.SIGINT), os.replace, training.evaluate, [1, 2]
 training.evaluate = lambda *arguments: evaluate(*arguments) if calls and calls.pop() else press()
-recipes.load_part = lambda part: (torch.zeros(60, 1, 28, 28), torch.arange(60) % 10)
 os.replace = lambda *paths: (press(), replace(*paths))
+def load_part(part):
+    assert {"torch._dynamo", "torchvision.datasets"} <= sys.modules.keys(), "an import while Ctrl-C may be swallowed"
+    return torch.zeros(60, 1, 28, 28), torch.arange(60) % 10
+recipes.load_part = load_part
 """
 
 
