@@ -28,12 +28,14 @@ except ImportError as error:
 from digitlib.predict import ImageError, find_ink, predict_images, to_mnist_format
 
 PAD_SIZE = 280  # pixels along a side
-_FOLDER = Path(__file__).parent
-
 _STILL = {
     "text/plain": "In JupyterLab a pad appears here.",
     "text/markdown": "*In JupyterLab a pad appears here; the book has one on [its own page](../book/draw.md).*",
 }
+
+
+def _beside(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def is_still() -> bool:
@@ -74,18 +76,15 @@ class DrawPad(anywidget.AnyWidget):
     Taught in notebook 11.
     """
 
-    # The first script is the pad of the book's page, too.
-    _esm = "".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("pad.js", "draw_pad.js"))
-    _css = (_FOLDER / "draw_pad.css").read_text(encoding="utf-8")
+    _esm = _beside("pad.js") + _beside("draw_pad.js")  # the first is the pad of the book's page, too
+    _css = _beside("draw_pad.css")
     # What the browser sends comes as a memoryview.
     ink = traitlets.Bytes(b"").tag(sync=True, from_json=lambda levels, _: bytes(levels))
     probabilities = traitlets.List(traitlets.Float()).tag(sync=True)
 
     def __init__(self, model: nn.Module):
         if not isinstance(model, nn.Module):
-            raise TypeError(
-                f"expected a trained network (nn.Module), got {type(model).__name__}; DrawPad(model)"
-            )
+            raise TypeError(f"expected a trained network (nn.Module), got {type(model).__name__}")
         self.model, self.image = model, None
         super().__init__()
 
