@@ -18,13 +18,8 @@ from pathlib import Path
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code.
-
-    Args:
-        arguments: the command and its options. By default those that the process was started with; only then is
-            anything of the process changed: what Ctrl-C does, and one environment variable.
-    """
-    if arguments is None:
+    """Run one command, by default the one that this process was started for, and return its exit code."""
+    if arguments is None:  # else the process is somebody else's, and stays as it is
         # Threads that wait shall sleep: by default they spin, and beside one busy program training takes many times
         # as long. torch reads this when it is imported.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -156,8 +151,6 @@ def recipes(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Train a recipe from scratch and save its checkpoint."""
-    import torchvision.datasets  # noqa: F401 - see below
-
     from digitlib import checkpoints, distributed
     from digitlib import recipes as experiments
 
@@ -173,8 +166,9 @@ def train(options: argparse.Namespace) -> int:
         about = f"{recipe.title}, {recipe.num_epochs} epochs, seed {recipe.seed}"
         together = f", {processes} processes" if processes > 1 else ""
         print(f"training {recipe.name}: {about}{together}", flush=True)
-    # torch's first optimizer imports a thousand modules, and some swallow a KeyboardInterrupt: be done with imports.
-    experiments.build_optimizer(recipe, experiments.build_model(recipe))
+    # With it come a thousand modules of torch that training needs; imported later, some swallow a KeyboardInterrupt.
+    import torchvision.datasets  # noqa: F401
+
     if processes > 1:
         return _train_together(recipe, path, unfinished, options)
     start = time.perf_counter()
