@@ -76,6 +76,19 @@ def predict_number(model: nn.Module, path: str | os.PathLike) -> list[Prediction
         raise ImageError(f"{path}: {error}") from None
 
 
+def prepare(path: str | os.PathLike) -> Tensor:
+    """Turn a picture file with one digit into an image like MNIST's own: uint8 (28, 28), 0 = background, 255 = ink.
+
+    Raises:
+        ImageError: the file is no readable picture, or nothing is written on it.
+    Taught in notebook 11.
+    """
+    try:
+        return torch.from_numpy(to_mnist_format(find_ink(load_grey(path))))
+    except ImageError as error:  # a stage sees no file
+        raise ImageError(f"{path}: {error}") from None
+
+
 def predict_images(model: nn.Module, images: list[Tensor]) -> list[Prediction]:
     """Read images that have gone through all stages, each uint8 (28, 28), 0 = background, 255 = ink."""
     found = predict_logits(model, normalise(torch.stack(images))).cpu().double().softmax(1)
