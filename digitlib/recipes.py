@@ -122,9 +122,9 @@ RECIPES = {
             name="quick",
             title="three 3×3 convolutions with batch normalisation, one epoch",
             model="convnet",
-            model_options={"num_channels": [16, 32, 64], "pooled": [0, 1]},
+            model_options={"num_channels": [16, 32, 128], "pooled": [0, 1]},
             learning_rate=0.015,
-            batch_size=128,
+            batch_size=96,
             num_epochs=1,
         ),
         Recipe(
