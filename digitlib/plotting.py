@@ -54,23 +54,20 @@ def gallery(images, labels=None, predictions=None, *, titles=None, num_columns=8
     Taught in notebook 04.
     """
     images = _images(images, "images")
-    blank = [""] * len(images)
-    titles = blank if titles is None else titles
-    wrong = np.full(len(images), False)
-    read, true = blank, blank
+    lines = [] if titles is None else [titles]
     if predictions is not None:
-        predictions = _digits(predictions, "predictions", len(images))
-        read = [f"read {digit}" for digit in predictions]
+        predictions = _digits(predictions, "predictions")
+        lines.append([f"read {digit}" for digit in predictions])
     if labels is not None:
-        labels = _digits(labels, "labels", len(images))
-        true = [str(digit) for digit in labels]
+        labels = _digits(labels, "labels")
+        lines.append(labels)
     if labels is not None and predictions is not None:
-        wrong = labels != predictions
-        true = [f"is {labels[i]} ✗" if wrong[i] else "" for i in range(len(images))]
-    axes = _grid(images, [titles, read, true], num_columns)
-    for ax in axes.flat[: len(images)][wrong]:
-        ax.set_axis_on()
-        ax.spines[:].set(color=VERMILION, linewidth=3)
+        lines[-1] = ["" if true == read else f"is {true} ✗" for true, read in zip(labels, predictions)]
+    axes = _grid(images, lines, num_columns)
+    if labels is not None and predictions is not None:
+        for ax in axes.flat[: len(images)][labels != predictions]:
+            ax.set_axis_on()
+            ax.spines[:].set(color=VERMILION, linewidth=3)
     return axes
 
 
@@ -109,21 +106,19 @@ def pixel_image(image, *, values=False, ticks=False, title="", ax=None) -> Axes:
         values: write each pixel's value; for at most 12 x 12 pixels, so cut a piece out first.
         ticks: number the rows and columns.
         title: a short text above the image.
-        ax: where to draw; a new figure without it.
     Raises:
         ValueError: image has another shape, or is too large for values.
     Taught in notebook 02.
     """
     image = _array(image)
     image = image[0] if image.ndim == 3 and len(image) == 1 else image
-    if image.ndim != 2 or image.size == 0:
-        raise ValueError(
-            f"expected one grey image of shape (H, W), got {image.shape}; choose one with images[0]"
-        )
+    if image.ndim != 2:
+        raise ValueError(f"expected an image of shape (H, W), got {image.shape}; choose one with images[0]")
     if values and max(image.shape) > MOST_VALUES:
         most = f"at most {MOST_VALUES} x {MOST_VALUES} pixels, or values cannot be read"
         raise ValueError(f"expected {most}, got {image.shape}; cut a piece out with image[8:20, 8:20]")
-    ax = _axes(ax, 4.6 if values else 3.2, 4.6 if values else 3.2)
+    side = 4.6 if values else 3.2
+    ax = _axes(ax, side, side)
     low, high = _limits(image)
     ax.imshow(image, cmap="gray", vmin=low, vmax=high)
     ax.set(title=title, **({} if ticks else {"xticks": [], "yticks": []}))
@@ -143,55 +138,49 @@ def loss_curves(table, *, ax=None) -> Axes:
     """Training and validation loss after each epoch.
 
     Args:
-        table: `History.as_table()`, or a DataFrame of it; columns epoch, train_loss and validation_loss.
-        ax: where to draw; a new figure without it.
+        table: `History.as_table()`, or a DataFrame of it; columns train_loss and validation_loss.
     Raises:
-        ValueError: a column is missing, empty, or of another length than epoch.
+        ValueError: a column is missing or empty.
     Taught in notebook 08.
     """
-    epochs, curves = _columns(table, "loss")
-    return _curves(epochs, curves, "epoch", "loss (cross-entropy)", ax)
+    return named_curves(_columns(table, "loss"), ylabel="loss (cross-entropy)", ax=ax)
 
 
 def accuracy_curves(table, *, ax=None) -> Axes:
     """Training and validation accuracy after each epoch, in percent.
 
     Args:
-        table: `History.as_table()`, or a DataFrame of it; columns epoch, train_accuracy and
-            validation_accuracy, as fractions, 0 to 1.
-        ax: where to draw; a new figure without it.
+        table: see `loss_curves`; columns train_accuracy and validation_accuracy, as shares, 0 to 1.
     Raises:
-        ValueError: a column is missing, empty, of another length than epoch, or no fraction.
+        ValueError: a column is missing or empty.
     Taught in notebook 08.
     """
-    epochs, curves = _columns(table, "accuracy")
-    highest = max(values.max() for values in curves.values())
-    if highest > 1:
-        raise ValueError(
-            f"expected accuracies as fractions, 0 to 1, got {highest:g}; divide percentages by 100"
-        )
-    percent = {name: 100 * values for name, values in curves.items()}
-    return _curves(epochs, percent, "epoch", "accuracy (%)", ax)
+    percent = {name: 100 * shares for name, shares in _columns(table, "accuracy").items()}
+    return named_curves(percent, ylabel="accuracy (%)", ax=ax)
 
 
-def named_curves(curves, *, ylabel, xlabel="epoch", start=1, ax=None) -> Axes:
+@style()
+def named_curves(curves, *, ylabel, xlabel="epoch", ax=None) -> Axes:
     """Several systems or settings in one picture, each with its own colour, marker and line style.
 
     Args:
-        curves: mapping of names to values, one value for each epoch or step; lengths may differ.
+        curves: mapping of names to values, one for each epoch or step, counted from 1; lengths may differ.
         ylabel, xlabel: what the values are, with their unit, and what they are counted in.
-        start: the number of the first epoch or step.
-        ax: where to draw; a new figure without it.
     Raises:
         ValueError: curves is no mapping, or empty, or one of them is.
     Taught in notebook 08.
     """
     if not hasattr(curves, "items") or len(curves) == 0:
-        got = "none" if hasattr(curves, "items") else type(curves).__name__
-        raise ValueError(f'expected curves by name, got {got}; write {{"CNN": losses}}')
+        raise ValueError(f'expected curves by name, got {curves!r:.40}; write {{"CNN": losses}}')
     curves = {name: _series(values, f"curve {name!r}") for name, values in curves.items()}
-    longest = max(len(values) for values in curves.values())
-    return _curves(np.arange(start, start + longest), curves, xlabel, ylabel, ax)
+    ax = _axes(ax, WIDTH, 3.4)
+    for i, (name, values) in enumerate(curves.items()):
+        looks = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINE_STYLES[i % len(LINE_STYLES)]}
+        looks |= {"marker": MARKERS[i % len(MARKERS)], "markevery": max(1, len(values) // 10)}
+        ax.plot(range(1, len(values) + 1), values, label=name, **looks)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.legend(loc="best")  # said aloud, it does not warn when the search takes long
+    return _dress(ax, xlabel, ylabel)
 
 
 def running_mean(values, window) -> np.ndarray:
@@ -207,8 +196,6 @@ def running_mean(values, window) -> np.ndarray:
     Taught in notebook 08.
     """
     values = _series(values, "values")
-    if window < 1:
-        raise ValueError(f"expected a window of 1 value or more, got {window}; try window=50")
     sums = np.convolve(values, np.ones(window))[: len(values)]
     return sums / np.minimum(np.arange(1, len(values) + 1), window)
 
@@ -221,7 +208,6 @@ def step_losses(step_loss, *, window=50, log_scale=False, ax=None) -> Axes:
         step_loss: (N,) losses, as in `History.step_loss`.
         window: how many steps the running mean averages.
         log_scale: draw the losses on a logarithmic axis, which shows the small gains late in training.
-        ax: where to draw; a new figure without it.
     Raises:
         ValueError: step_loss is empty or not one row of numbers; window is below 1.
     Taught in notebook 08.
@@ -235,7 +221,7 @@ def step_losses(step_loss, *, window=50, log_scale=False, ax=None) -> Axes:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    ax.legend(loc="best")  # said aloud, it does not warn when the search takes long
+    ax.legend(loc="best")
     return _dress(ax, "step (one batch)", "loss (cross-entropy)")
 
 
@@ -245,26 +231,22 @@ def confusion_heatmap(confusion, *, ax=None) -> Axes:
 
     Args:
         confusion: int (10, 10) counts, rows = true, columns = predicted; another number of classes works too.
-        ax: where to draw; a new figure without it.
     Raises:
-        ValueError: confusion is not square, or holds no counts.
+        ValueError: confusion is not square, or not of whole numbers.
     Taught in notebook 09.
     """
     import seaborn as sns  # here, because it brings pandas and takes half a second, for this picture alone
 
     confusion = _array(confusion)
-    shape, dtype = confusion.shape, confusion.dtype
-    if len(shape) != 2 or shape[0] != shape[1] or 0 in shape or dtype.kind not in "iu" or confusion.min() < 0:
-        hint = "pass confusion_matrix(labels, predictions)"
-        raise ValueError(
-            f"expected confusion of shape (10, 10), counts of 0 or more, got {dtype} {shape}; {hint}"
-        )
+    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1] or confusion.dtype.kind not in "iu":
+        got = f"{confusion.dtype} {confusion.shape}; pass confusion_matrix(labels, predictions)"
+        raise ValueError(f"expected confusion of shape (10, 10), whole numbers, got {got}")
     mistakes = confusion - np.diag(np.diag(confusion))  # the right answers, 1,000 each, would outshine them
     ax = _axes(ax, WIDTH, 4.7)
     colours = sns.blend_palette([PAPER, ORANGE], as_cmap=True)  # light enough for dark numbers everywhere
     looks = {"cmap": colours, "vmin": 0, "vmax": max(1, mistakes.max()), "cbar": False, "linewidths": 1}
     sns.heatmap(mistakes, annot=confusion, fmt="d", annot_kws={"size": 10, "color": INK}, ax=ax, **looks)
-    texts = np.reshape(ax.texts[-confusion.size :], shape)
+    texts = np.reshape(ax.texts[-confusion.size :], confusion.shape)
     for text in texts[confusion == 0]:
         text.set_color(GREY)
     for digit, text in enumerate(texts.diagonal()):
@@ -280,21 +262,19 @@ def class_balance(labels, *, ax=None) -> Axes:
 
     Args:
         labels: int (N,), each 0 to 9; or a mapping of names to such labels, drawn side by side.
-        ax: where to draw; a new figure without it.
     Raises:
         ValueError: labels are empty, not one row of whole numbers, or not 0 to 9.
     Taught in notebook 04.
     """
-    parts = dict(labels) if hasattr(labels, "items") else {"": labels}
-    shares = [100 * np.bincount(_digits(part, "labels"), minlength=10) / len(part) for part in parts.values()]
-    if not shares:
-        raise ValueError('expected labels by name, got none; write {"train": labels}')
+    parts = labels if hasattr(labels, "items") else {"": labels}
+    parts = {name: _digits(part, "labels") for name, part in parts.items()}
     ax = _axes(ax, WIDTH, 3.4)
     width = 0.82 / len(parts)
-    for i, (name, heights) in enumerate(zip(parts, shares, strict=True)):
+    for i, (name, digits) in enumerate(parts.items()):
         places = np.arange(10) + (i + 0.5) * width - 0.41
         looks = {"color": COLOURS[i % len(COLOURS)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": PAPER}
-        bars = ax.bar(places, heights, width, label=name, **looks)
+        shares = 100 * np.bincount(digits, minlength=10) / len(digits)
+        bars = ax.bar(places, shares, width, label=name, **looks)
     if len(parts) == 1:
         background = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}  # or the dashed line runs through
         ax.bar_label(bars, fmt="%.1f", padding=3, bbox=background)
@@ -311,19 +291,14 @@ def probability_bars(probabilities, label=None, *, ax=None) -> Axes:
     Args:
         probabilities: (10,), 0 or more, with sum 1: the softmax of one row of logits.
         label: the true digit, if it is known; its bar has a thick edge.
-        ax: where to draw; a new figure without it.
     Raises:
         ValueError: probabilities have another shape or are none; label is no digit.
     Taught in notebook 05.
     """
     probabilities = _array(probabilities)
-    if probabilities.shape != (10,):
-        raise ValueError(
-            f"expected probabilities of shape (10,), got {probabilities.shape}; choose one image's row"
-        )
-    if not (probabilities.min() >= 0 and abs(probabilities.sum() - 1) < 1e-3):
-        got = f"a lowest of {probabilities.min():.3g} and a sum of {probabilities.sum():.3g}"
-        raise ValueError(f"expected probabilities, 0 or more with sum 1, got {got}; pass logits.softmax(-1)")
+    if probabilities.shape != (10,) or probabilities.min() < 0 or not abs(probabilities.sum() - 1) < 1e-3:
+        got = f"shape {probabilities.shape} and sum {probabilities.sum():.3g}; pass logits.softmax(-1)[0]"
+        raise ValueError(f"expected probabilities of shape (10,), 0 or more with sum 1, got {got}")
     read = int(probabilities.argmax())
     title = f"read {read}"
     if label is not None:
@@ -346,60 +321,40 @@ def _array(values):
 
 def _images(images, name):
     images = _array(images)
-    shape = images.shape
-    if images.ndim == 4 and shape[1] == 1:
+    if images.ndim == 4 and images.shape[1] == 1:
         images = images[:, 0]
-    if images.ndim == 3 and images.size > 0 and len(images) <= MOST_IMAGES:
+    if images.ndim == 3 and 0 < len(images) <= MOST_IMAGES:
         return images
-    hint = f"draw grey {name}, one channel each"
-    if images.size == 0:
-        hint = f"choose some {name}"
-    elif images.ndim == 3:
-        hint = f"draw some of them, {name}[:40]"
-    elif images.ndim == 2:
-        hint = f"add an axis with {name}[None]"
-        if shape[1] == 784:
-            hint = f"unroll the rows with {name}.reshape(-1, 28, 28)"
-    raise ValueError(f"expected {name} of shape (N, H, W), N from 1 to {MOST_IMAGES}, got {shape}; {hint}")
+    hints = {2: f"take {name}[None] or {name}.reshape(-1, 28, 28)", 3: f"choose some, as {name}[:40]"}
+    got = f"got {images.shape}; {hints.get(images.ndim, 'draw grey ones, of one channel each')}"
+    raise ValueError(f"expected {name} of shape (N, H, W), N from 1 to {MOST_IMAGES}, {got}")
 
 
-def _digits(digits, name, length=None):
+def _digits(digits, name):
     digits = _array(digits)
     if digits.ndim != 1 or digits.size == 0 or digits.dtype.kind not in "iu":
-        hint = "take logits.argmax(1)" if digits.ndim == 2 else "pass one whole number for each image"
-        raise ValueError(
-            f"expected {name} of shape (N,), whole numbers, got {digits.dtype} {digits.shape}; {hint}"
-        )
-    if length is not None and len(digits) != length:
-        raise ValueError(f"expected {length} {name}, one for each image, got {len(digits)}; slice both alike")
+        got = f"{digits.dtype} {digits.shape}; pass one digit for each image, as logits.argmax(1)"
+        raise ValueError(f"expected {name} of shape (N,), whole numbers, got {got}")
     if digits.min() < 0 or digits.max() > 9:
-        raise ValueError(
-            f"expected {name} from 0 to 9, got {digits.min()} to {digits.max()}; find the wrong ones"
-        )
+        raise ValueError(f"expected {name} from 0 to 9, got {digits.min()} to {digits.max()}")
     return digits
 
 
 def _series(values, name):
     values = _array(values)
     if values.ndim != 1 or values.size == 0:
-        raise ValueError(
-            f"expected {name} of shape (N,), at least one number, got {values.shape}; train first"
-        )
+        raise ValueError(f"expected {name} of shape (N,), N at least 1, got {values.shape}; train first")
     return values.astype(float)
 
 
 def _columns(table, quantity):
-    """The epochs, and the training and validation values by name, of a History's table."""
-    names = ("epoch", f"train_{quantity}", f"validation_{quantity}")
-    found = list(table.keys()) if hasattr(table, "keys") else [f"a {type(table).__name__}"]
-    if not set(names) <= set(found):
-        got = ", ".join(map(str, found)) or "none"
-        raise ValueError(f"expected columns {', '.join(names)}, got {got}; pass history.as_table()")
-    epochs, train, validation = (_series(table[name], f"column {name}") for name in names)
-    if not len(epochs) == len(train) == len(validation):
-        got = f"{len(epochs)}, {len(train)} and {len(validation)}"
-        raise ValueError(f"expected columns of one length, got {got}; pass history.as_table()")
-    return epochs, {"training": train, "validation": validation}
+    """The training and validation values by name, of a History's table."""
+    names = {"training": f"train_{quantity}", "validation": f"validation_{quantity}"}
+    try:
+        return {part: _series(table[name], name) for part, name in names.items()}
+    except (KeyError, TypeError) as error:
+        got = f"got {type(table).__name__}: {error}; pass history.as_table()"
+        raise ValueError(f"expected columns {' and '.join(names.values())}, {got}") from error
 
 
 def _limits(images):
@@ -411,23 +366,18 @@ def _axes(ax, width, height):
     return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
 
 
-def _grid(images, captions, num_columns, *, margin=0.0, signed=False):
-    """A new figure of images on one scale, with their texts above; captions holds N texts for each line."""
-    if num_columns < 1:
-        raise ValueError(f"expected 1 column or more, got {num_columns}; try num_columns=8")
-    if len(captions[0]) != len(images):
-        raise ValueError(
-            f"expected {len(images)} titles, one for each image, got {len(captions[0])}; slice both alike"
-        )
-    captions = ["\n".join(str(text) for text in texts if text != "") for texts in zip(*captions, strict=True)]
+def _grid(images, lines, num_columns, *, margin=0.0, signed=False):
+    """A new figure of images on one scale, with their texts above; each line holds N texts."""
+    for line in lines:
+        if len(line) != len(images):
+            expected = f"expected {len(images)} titles, labels or predictions, one for each image"
+            raise ValueError(f"{expected}, got {len(line)}; slice all alike")
+    captions = ["\n".join(str(line[i]) for line in lines).rstrip() for i in range(len(images))]
     num_columns = min(num_columns, len(images))
     num_rows = -(-len(images) // num_columns)
     width = min(1.3, (WIDTH - margin) / num_columns)  # inches of a cell
-    height = (
-        width * images.shape[1] / images.shape[2]
-        + 0.1
-        + 0.17 * max(len(text.split("\n")) for text in captions)
-    )
+    most_lines = 1 + max(caption.count("\n") for caption in captions)
+    height = width * images.shape[1] / images.shape[2] + 0.1 + 0.17 * most_lines
     size = (num_columns * width + margin, num_rows * height)
     axes = plt.subplots(num_rows, num_columns, figsize=size, squeeze=False, layout="compressed")[1]
     low, high = _limits(images)
@@ -440,19 +390,6 @@ def _grid(images, captions, num_columns, *, margin=0.0, signed=False):
         ax.imshow(image, cmap="PuOr" if signed else "gray", vmin=low, vmax=high)
         ax.set_title(caption, fontsize=10, pad=4)
     return axes
-
-
-@style()
-def _curves(x, curves, xlabel, ylabel, ax):
-    """Curves by name over x; a shorter curve ends earlier."""
-    ax = _axes(ax, WIDTH, 3.4)
-    for i, (name, values) in enumerate(curves.items()):
-        looks = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINE_STYLES[i % len(LINE_STYLES)]}
-        looks |= {"marker": MARKERS[i % len(MARKERS)], "markevery": max(1, len(values) // 10)}
-        ax.plot(x[: len(values)], values, label=name, **looks)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    ax.legend(loc="best")
-    return _dress(ax, xlabel, ylabel)
 
 
 def _dress(ax, xlabel, ylabel, *, grid=True):

@@ -27,40 +27,45 @@ TABLE = {
     "validation_loss": [0.4, 0.3, 0.35],
     "validation_accuracy": [0.85, 0.91, 0.9],
 }
-STEP_LOSS = list(RANDOM.uniform(0.1, 2, 60))
+STEP_LOSS = RANDOM.uniform(0.1, 2, 60)
 CONFUSION = RANDOM.integers(0, 4, (10, 10)) + np.diag(RANDOM.integers(900, 1100, 10))
 PROBABILITIES = np.array([0.01, 0.02, 0.03, 0.6, 0.04, 0.05, 0.15, 0.03, 0.03, 0.04])
 
 # One call of each function that draws on one Axes, and of each that draws a grid.
 SINGLE = {
-    "pixel_image": (IMAGES[0],),
-    "loss_curves": (TABLE,),
-    "accuracy_curves": (TABLE,),
-    "named_curves": ({"MLP": [3, 2, 1], "CNN": [2, 1]},),
-    "step_losses": (STEP_LOSS,),
-    "confusion_heatmap": (CONFUSION,),
-    "class_balance": (LABELS,),
-    "probability_bars": (PROBABILITIES, 6),
+    "pixel_image": lambda **ax: plotting.pixel_image(IMAGES[0], ticks=True, **ax),
+    "loss_curves": lambda **ax: plotting.loss_curves(TABLE, **ax),
+    "accuracy_curves": lambda **ax: plotting.accuracy_curves(TABLE, **ax),
+    "named_curves": lambda **ax: plotting.named_curves({"MLP": [3, 2], "CNN": [2]}, ylabel="loss", **ax),
+    "step_losses": lambda **ax: plotting.step_losses(STEP_LOSS, log_scale=True, **ax),  # with minor ticks
+    "confusion_heatmap": lambda **ax: plotting.confusion_heatmap(CONFUSION, **ax),
+    "class_balance": lambda **ax: plotting.class_balance(LABELS, **ax),
+    "probability_bars": lambda **ax: plotting.probability_bars(PROBABILITIES, 6, **ax),
 }
-GRIDS = {"gallery": (IMAGES, LABELS, PREDICTIONS), "feature_maps": (RANDOM.normal(size=(7, 12, 12)),)}
-OPTIONS = {"named_curves": {"ylabel": "loss"}, "step_losses": {"log_scale": True}}  # with minor ticks
+GRIDS = {
+    "gallery": lambda: plotting.gallery(IMAGES, LABELS, PREDICTIONS, num_columns=4),
+    "feature_maps": lambda: plotting.feature_maps(RANDOM.normal(size=(7, 12, 12))),
+}
+for array in (IMAGES, LABELS, PREDICTIONS, STEP_LOSS, CONFUSION, PROBABILITIES):
+    array.setflags(write=False)  # a function that changes what it was given raises an error
 
 
-def draw(name, **options):
-    arguments = (SINGLE | GRIDS)[name]
-    return getattr(plotting, name)(*arguments, **OPTIONS.get(name, {}), **options)
-
-
-def figure_of(drawn):
-    return np.ravel(drawn)[0].figure
+def texts(words):
+    return [word.get_text() for word in words]
 
 
 def titles_of(axes):
     return [ax.get_title() for ax in axes.flat]
 
 
-def texts_of(ax):
-    return [text.get_text() for text in ax.texts]
+def heights(bars):
+    return [bar.get_height() for bar in bars]
+
+
+def file_size(figure):
+    file = io.BytesIO()
+    figure.savefig(file, bbox_inches="tight")
+    return len(file.getvalue())
 
 
 def contrast(one, other):
@@ -84,116 +89,54 @@ def _close_figures():
 
 def test_every_public_function_is_drawn_here():
     public = {
-        name
-        for name, function in inspect.getmembers(plotting, inspect.isfunction)
-        if function.__module__ == "digitlib.plotting" and not name.startswith("_")
+        name for name, _ in inspect.getmembers(plotting, inspect.isfunction) if not name.startswith("_")
     }
-    assert public == set(SINGLE) | set(GRIDS) | {"running_mean", "style"}
+    assert public == {*SINGLE, *GRIDS, "running_mean", "style"}
 
 
-@pytest.mark.parametrize("name", SINGLE)
-def test_ax_is_drawn_on_and_returned(name):
-    figure, (left, right) = plt.subplots(1, 2)
-    assert draw(name, ax=right) is right
+def test_ax_is_drawn_on_and_returned():
+    figure, axes = plt.subplots(2, 4)
+    for i, (draw, ax) in enumerate(zip(SINGLE.values(), axes.flat, strict=True)):
+        assert draw(ax=ax) is ax
+        assert [other.has_data() for other in axes.flat] == [True] * (i + 1) + [False] * (7 - i)
+        assert ax.get_xlabel() and ax.get_ylabel()
     assert plt.get_fignums() == [figure.number]
-    assert right.has_data()
-    assert not left.has_data()
-
-
-@pytest.mark.parametrize("name", SINGLE)
-def test_without_ax_one_new_figure_is_drawn(name):
-    figure, untouched = plt.subplots()
-    ax = draw(name)
-    assert isinstance(ax, plt.Axes)
-    assert ax.figure is not figure
-    assert len(plt.get_fignums()) == 2
-    assert not untouched.has_data()
 
 
 @pytest.mark.parametrize("name", SINGLE | GRIDS)
-def test_the_style_is_applied_and_does_not_leak(name):
+def test_a_new_figure_has_the_style_can_be_read_and_is_small(name):
     with plt.style.context("dark_background"):
+        _, untouched = plt.subplots()
         before = dict(mpl.rcParams)
-        drawn = draw(name)
-        assert dict(mpl.rcParams) == before
-        figure = figure_of(drawn)
-        figure.canvas.draw()  # late ticks are made here, under the caller's style
-        assert min(to_rgb(figure.get_facecolor())) > 0.95
-        assert figure.get_facecolor()[3] == 1
-        for ax in figure.axes:
-            words = [ax.xaxis.label, ax.yaxis.label, ax.title, *ax.get_xticklabels(which="both")]
-            words += ax.get_yticklabels(which="both")
-            words += ax.get_legend().get_texts() if ax.get_legend() else []
-            for word in words:
-                assert contrast(word.get_color(), plotting.PAPER) > 7, word
+        figure = np.ravel((SINGLE | GRIDS)[name]())[0].figure
+        assert dict(mpl.rcParams) == before, "the style does not leak"
+        assert len(plt.get_fignums()) == 2 and not untouched.has_data()
+        assert file_size(figure) < 80_000  # late ticks are made here, under the caller's style
+    assert figure.get_figwidth() <= 5.2
+    assert min(to_rgb(figure.get_facecolor())) > 0.95 and figure.get_facecolor()[3] == 1
+    assert all(text.get_fontsize() >= 9 for text in figure.findobj(mpl.text.Text) if text.get_text())
+    for ax in figure.axes:
+        words = [ax.xaxis.label, ax.yaxis.label, ax.title, *ax.get_xticklabels(which="both")]
+        words += ax.get_yticklabels(which="both")
+        words += ax.get_legend().get_texts() if ax.get_legend() else []
+        for word in words:
+            assert contrast(word.get_color(), plotting.PAPER) > 7, word
 
 
-def test_an_error_does_not_leak_the_style_either():
+def test_style_dresses_other_figures_and_ends_even_with_an_error():
     before = dict(mpl.rcParams)
-    with pytest.raises(ValueError):
-        plotting.gallery(IMAGES[0])
-    assert dict(mpl.rcParams) == before
-
-
-def test_style_dresses_other_figures_and_ends():
-    before = dict(mpl.rcParams)
-    with plotting.style():
+    with pytest.raises(ValueError), plotting.style():
         figure, _ = plt.subplots()
+        plotting.gallery(IMAGES[0])
     assert to_hex(figure.get_facecolor()) == plotting.PAPER
     assert dict(mpl.rcParams) == before
-
-
-@pytest.mark.parametrize("name", SINGLE | GRIDS)
-def test_text_can_be_read_and_the_file_is_small(name):
-    figure = figure_of(draw(name))
-    assert figure.get_figwidth() <= 5.2
-    figure.canvas.draw()
-    for text in figure.findobj(mpl.text.Text):
-        assert text.get_fontsize() >= 9 or not text.get_text(), text
-    file = io.BytesIO()
-    figure.savefig(file, bbox_inches="tight")
-    assert len(file.getvalue()) < 80_000
-
-
-def test_even_a_hundred_noisy_images_make_a_small_file():
-    strokes = np.zeros((100, 28, 28), np.uint8)
-    strokes[:, 6:22, 10:18] = RANDOM.integers(0, 256, (100, 16, 8))  # as many grey pixels as a digit has
-    file = io.BytesIO()
-    figure_of(plotting.gallery(strokes, num_columns=10)).savefig(file, bbox_inches="tight")
-    assert len(file.getvalue()) < 80_000
-
-
-@pytest.mark.parametrize("name", [name for name in SINGLE if name != "pixel_image"])
-def test_axes_have_labels(name):
-    ax = draw(name)
-    assert ax.get_xlabel()
-    assert ax.get_ylabel()
-
-
-def test_inputs_are_not_changed():
-    images, labels, predictions = IMAGES.copy(), LABELS.copy(), PREDICTIONS.copy()
-    confusion, step_loss, probabilities = CONFUSION.copy(), np.array(STEP_LOSS), PROBABILITIES.copy()
-    given = (images, labels, predictions, confusion, step_loss, probabilities)
-    for array in given:
-        array.setflags(write=False)  # a write would raise
-    plotting.gallery(images, labels, predictions)
-    plotting.feature_maps(images)
-    plotting.pixel_image(images[0, 8:20, 8:20], values=True)
-    plotting.confusion_heatmap(confusion)
-    plotting.step_losses(step_loss)
-    plotting.class_balance(labels)
-    plotting.probability_bars(probabilities)
-    table = {name: list(column) for name, column in TABLE.items()}
-    plotting.loss_curves(table)
-    plotting.accuracy_curves(table)
-    assert table == TABLE
 
 
 # Images
 
 
-def test_gallery_marks_wrong_ones_in_words_and_with_a_frame():
-    axes = draw("gallery", num_columns=4)
+def test_gallery_draws_each_image_and_marks_wrong_ones_in_words_and_with_a_frame():
+    axes = GRIDS["gallery"]()
     assert axes.shape == (3, 4)
     expected = [f"read {digit}" for digit in PREDICTIONS]
     expected[3], expected[7] = "read 7\nis 1 ✗", "read 0\nis 6 ✗"
@@ -201,30 +144,20 @@ def test_gallery_marks_wrong_ones_in_words_and_with_a_frame():
     framed = [ax.axison and all(spine.get_visible() for spine in ax.spines.values()) for ax in axes.flat]
     assert np.flatnonzero(framed).tolist() == [3, 7]
     assert axes.flat[3].spines["top"].get_linewidth() >= 2
-
-
-def test_gallery_draws_each_image_and_leaves_the_other_cells_blank():
-    axes = draw("gallery", num_columns=4)
     for ax, image in zip(axes.flat, IMAGES):
         np.testing.assert_array_equal(ax.images[0].get_array(), image)
         assert ax.images[0].get_clim() == (0, 255)
-    for ax in axes.flat[len(IMAGES) :]:
-        assert not ax.axison
-        assert not ax.has_data()
+    assert not any(ax.has_data() for ax in axes.flat[10:]), "the other cells are blank"
 
 
 def test_gallery_takes_labels_or_predictions_or_titles_alone():
-    assert titles_of(plotting.gallery(IMAGES, LABELS))[:3] == ["3", "1", "4"]
-    assert titles_of(plotting.gallery(IMAGES, predictions=PREDICTIONS))[:2] == ["read 3", "read 1"]
+    assert titles_of(plotting.gallery(IMAGES[:2], LABELS[:2])) == ["3", "1"]
+    assert titles_of(plotting.gallery(IMAGES[:2], predictions=PREDICTIONS[:2])) == ["read 3", "read 1"]
     assert titles_of(plotting.gallery(IMAGES[:2], titles=["one", 2])) == ["one", "2"]
-    assert set(titles_of(plotting.gallery(IMAGES))) == {""}
-    axes = plotting.gallery(IMAGES[3:4], LABELS[3:4], PREDICTIONS[3:4], titles=["98% sure"])
-    assert titles_of(axes) == ["98% sure\nread 7\nis 1 ✗"]
-
-
-def test_gallery_has_no_more_columns_than_images():
-    assert plotting.gallery(IMAGES[:3]).shape == (1, 3)
-    assert plotting.gallery(IMAGES[:1], LABELS[:1]).shape == (1, 1)
+    assert titles_of(plotting.gallery(IMAGES[:1])) == [""]
+    axes = plotting.gallery(IMAGES[3:5], LABELS[3:5], PREDICTIONS[3:5], titles=["98% sure", "sure"])
+    assert axes.shape == (1, 2), "no more columns than images"
+    assert titles_of(axes) == ["98% sure\nread 7\nis 1 ✗", "sure\nread 5"]
 
 
 def test_gallery_takes_normalised_tensors_on_one_scale():
@@ -236,22 +169,16 @@ def test_gallery_takes_normalised_tensors_on_one_scale():
         assert ax.images[0].get_clim() == pytest.approx((-0.4, 2.8))
 
 
-def test_feature_maps_of_both_signs_share_a_scale_around_zero():
+def test_feature_maps_of_both_signs_share_a_scale_around_zero_and_others_start_at_the_lowest():
     maps = torch.randn(6, 1, 5, 5, generator=torch.Generator().manual_seed(0))
     axes = plotting.feature_maps(maps, num_columns=4, value="weight")
     largest = maps.abs().max().item()
-    assert axes.shape == (2, 4)
     assert titles_of(axes) == ["0", "1", "2", "3", "4", "5", "", ""]
-    assert [len(ax.images) for ax in axes.flat] == [1] * 6 + [0] * 2
     for ax, filter_ in zip(axes.flat, maps[:, 0]):
         np.testing.assert_array_equal(ax.images[0].get_array(), filter_)
         assert ax.images[0].get_clim() == pytest.approx((-largest, largest))
     bar = axes[0, 0].figure.axes[-1]
-    assert bar.get_ylabel() == "weight"
-    assert bar.get_ylim() == pytest.approx((-largest, largest))
-
-
-def test_feature_maps_without_negative_values_start_at_the_lowest():
+    assert (bar.get_ylabel(), *bar.get_ylim()) == ("weight", pytest.approx(-largest), pytest.approx(largest))
     axes = plotting.feature_maps(np.arange(18.0).reshape(2, 3, 3), titles=["a", "b"])
     assert titles_of(axes) == ["a", "b"]
     assert {ax.images[0].get_clim() for ax in axes.flat} == {(0, 17)}
@@ -261,293 +188,161 @@ def test_pixel_image_writes_each_value_where_it_belongs():
     piece = IMAGES[0, 8:20, 8:18]
     ax = plotting.pixel_image(piece, values=True, title="a piece")
     assert ax.get_title() == "a piece"
-    assert texts_of(ax) == [str(value) for value in piece.ravel()]
+    assert texts(ax.texts) == [str(value) for value in piece.ravel()]
     assert [text.get_position() for text in ax.texts] == [(c, r) for r in range(12) for c in range(10)]
     for text, value in zip(ax.texts, piece.ravel()):
         assert contrast(text.get_color(), [value / 255] * 3) >= 4.5
-
-
-def test_pixel_image_writes_normalised_values_with_one_decimal():
     image = torch.tensor([[[-0.4242, 2.8215], [0.0, 1.25]]])
-    assert texts_of(plotting.pixel_image(image, values=True)) == ["-0.4", "2.8", "0.0", "1.2"]
+    assert texts(plotting.pixel_image(image, values=True).texts) == ["-0.4", "2.8", "0.0", "1.2"]
 
 
-def test_pixel_image_numbers_rows_and_columns_on_request():
-    assert plotting.pixel_image(IMAGES[0]).get_xticks().size == 0
-    ax = plotting.pixel_image(IMAGES[0], ticks=True)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("column", "row")
-    assert {0, 10, 20} <= set(ax.get_xticks())
-    assert not ax.texts
-
-
-def test_pixel_image_takes_pictures_of_other_sizes():
+def test_pixel_image_takes_any_size_and_numbers_rows_and_columns_on_request():
     picture = RANDOM.uniform(size=(40, 60))
-    np.testing.assert_array_equal(plotting.pixel_image(picture).images[0].get_array(), picture)
+    ax = plotting.pixel_image(picture)
+    np.testing.assert_array_equal(ax.images[0].get_array(), picture)
+    assert ax.get_xticks().size == 0
+    ax = plotting.pixel_image(picture, ticks=True)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("column", "row")
+    assert {0, 20, 40} <= set(ax.get_xticks()) and not ax.texts
 
 
 # Curves
 
 
-@pytest.mark.parametrize("table", [TABLE, pd.DataFrame(TABLE)], ids=["dict", "DataFrame"])
-@pytest.mark.parametrize(("quantity", "factor"), [("loss", 1), ("accuracy", 100)])
-def test_history_curves_equal_the_table(table, quantity, factor):
-    ax = getattr(plotting, f"{quantity}_curves")(table)
-    for line, part in zip(ax.lines, ("train", "validation"), strict=True):
-        np.testing.assert_array_equal(line.get_xdata(), TABLE["epoch"])
-        np.testing.assert_allclose(line.get_ydata(), factor * np.array(TABLE[f"{part}_{quantity}"]))
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation"]
-    assert ax.get_xlabel() == "epoch"
-    assert ax.get_ylabel() == {"loss": "loss (cross-entropy)", "accuracy": "accuracy (%)"}[quantity]
+def test_history_curves_equal_the_table():
+    cases = [
+        (TABLE, "loss", 1, "loss (cross-entropy)"),
+        (pd.DataFrame(TABLE), "accuracy", 100, "accuracy (%)"),
+    ]
+    for table, quantity, factor, label in cases:
+        ax = getattr(plotting, f"{quantity}_curves")(table)
+        for line, part in zip(ax.lines, ("train", "validation"), strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), TABLE["epoch"])
+            np.testing.assert_allclose(line.get_ydata(), factor * np.array(TABLE[f"{part}_{quantity}"]))
+        assert texts(ax.get_legend().get_texts()) == ["training", "validation"]
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", label)
+        assert all(tick == round(tick) for tick in ax.get_xticks()), "there is no half epoch"
 
 
-def test_epochs_are_whole_numbers_on_the_axis_and_one_epoch_can_be_seen():
-    ax = plotting.loss_curves({name: column[:1] for name, column in TABLE.items()})
-    assert ax.lines[0].get_marker() != "None"
-    for tick in plotting.loss_curves(TABLE).get_xticks():
-        assert tick == round(tick)
-
-
-def test_named_curves_differ_without_colour():
+def test_named_curves_differ_without_colour_and_may_differ_in_length():
     curves = {f"system {i}": np.arange(i, i + 4) for i in range(20)}
-    ax = plotting.named_curves(curves, ylabel="accuracy (%)", xlabel="step", start=0)
+    ax = plotting.named_curves(curves, ylabel="accuracy (%)", xlabel="step")
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "accuracy (%)")
     assert len({(line.get_marker(), line.get_linestyle()) for line in ax.lines}) == 20
     for line, (name, values) in zip(ax.lines, curves.items(), strict=True):
-        assert line.get_label() == name
-        np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3])
+        assert line.get_label() == name and line.get_marker() != "None"  # so one epoch can be seen
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3, 4])
         np.testing.assert_array_equal(line.get_ydata(), values)
-
-
-def test_named_curves_may_differ_in_length():
-    ax = plotting.named_curves({"short": [1], "long": torch.tensor([3.0, 2.0])}, ylabel="loss")
-    assert [line.get_xdata().tolist() for line in ax.lines] == [[1], [1, 2]]
-
-
-def test_markers_of_long_curves_stay_apart():
-    ax = plotting.named_curves({"short": range(5), "long": range(2000)}, ylabel="loss")
-    assert [line.get_markevery() for line in ax.lines] == [1, 200]
-
-
-@pytest.mark.parametrize("window", [1, 2, 7, 60, 100])
-def test_running_mean_is_the_mean_of_the_last_values(window):
-    expected = [np.mean(STEP_LOSS[max(0, i + 1 - window) : i + 1]) for i in range(len(STEP_LOSS))]
-    np.testing.assert_allclose(plotting.running_mean(STEP_LOSS, window), expected)
+    ax = plotting.named_curves({"short": [1], "long": torch.arange(2000.0)}, ylabel="loss")
+    assert [len(line.get_xdata()) for line in ax.lines] == [1, 2000]
+    assert [line.get_markevery() for line in ax.lines] == [1, 200], "markers stay apart"
 
 
 def test_step_losses_show_each_step_and_the_running_mean():
     ax = plotting.step_losses(torch.tensor(STEP_LOSS), window=7)
     raw, smooth = ax.lines
     np.testing.assert_array_equal(raw.get_xdata(), np.arange(1, 61))
-    np.testing.assert_allclose(raw.get_ydata(), STEP_LOSS, rtol=1e-6)
-    np.testing.assert_allclose(smooth.get_ydata(), plotting.running_mean(STEP_LOSS, 7), rtol=1e-6)
+    np.testing.assert_allclose(raw.get_ydata(), STEP_LOSS)
+    np.testing.assert_allclose(
+        smooth.get_ydata(), [STEP_LOSS[max(0, i - 6) : i + 1].mean() for i in range(60)]
+    )
+    np.testing.assert_allclose(plotting.running_mean([2, 4, 9], 100), [2, 3, 5])
     assert smooth.get_label() == "mean of the last 7"
     assert smooth.get_linewidth() > 2 * raw.get_linewidth()
     assert ax.get_yscale() == "linear"
-
-
-def test_step_losses_on_a_logarithmic_axis():
     ax = plotting.step_losses(STEP_LOSS, log_scale=True)
-    assert ax.get_yscale() == "log"
     ax.figure.canvas.draw()
-    assert "0.1" in [label.get_text() for label in ax.get_yticklabels()]
+    assert ax.get_yscale() == "log" and "0.1" in texts(ax.get_yticklabels())
 
 
 # Digits and mistakes
 
 
-def test_confusion_heatmap_shows_every_count():
-    ax = draw("confusion_heatmap")
-    assert texts_of(ax) == [str(count) for count in CONFUSION.ravel()]
-    assert [text.get_position() for text in ax.texts[:11]] == [(c + 0.5, 0.5) for c in range(10)] + [
-        (0.5, 1.5)
-    ]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted digit", "true digit")
-    assert [label.get_text() for label in ax.get_xticklabels()] == [str(digit) for digit in range(10)]
-    assert ax.yaxis_inverted()  # the first row, digit 0, is on top
-
-
-def test_confusion_heatmap_colours_the_mistakes_alone():
-    ax = draw("confusion_heatmap")
-    coloured = ax.collections[0].get_array().reshape(10, 10)
-    mistakes = np.where(np.eye(10, dtype=bool), 0, CONFUSION)
-    np.testing.assert_array_equal(coloured, mistakes)
-    assert ax.collections[0].get_clim() == (0, mistakes.max())
-    assert sorted(patch.get_xy() for patch in ax.patches) == [(digit, digit) for digit in range(10)]
-
-
-def test_confusion_heatmap_has_readable_numbers():
-    ax = draw("confusion_heatmap")
-    ax.figure.canvas.draw()
-    faces = ax.collections[0].get_facecolors()
-    for i, (text, count) in enumerate(zip(ax.texts, CONFUSION.ravel())):
-        background = plotting.PALE if i % 11 == 0 else faces[i][:3]
-        assert contrast(text.get_color(), background) >= 4.5, count
-
-
-def test_confusion_heatmap_without_any_mistake():
-    ax = plotting.confusion_heatmap(torch.eye(10, dtype=torch.int64) * 7)
-    assert texts_of(ax)[:2] == ["7", "0"]
-    assert ax.collections[0].get_clim() == (0, 1)
-
-
-def test_confusion_heatmap_on_axes_that_have_text_already():
+def test_confusion_heatmap_shows_every_count_and_colours_the_mistakes_alone():
     ax = plt.subplots()[1]
     ax.text(0, 0, "mine")
     plotting.confusion_heatmap(CONFUSION, ax=ax)
-    assert texts_of(ax) == ["mine"] + [str(count) for count in CONFUSION.ravel()]
-    assert [i for i, text in enumerate(ax.texts) if text.get_fontweight() == "bold"] == list(
-        range(1, 101, 11)
-    )
+    counts = ax.texts[1:]
+    assert texts(counts) == [str(count) for count in CONFUSION.ravel()]
+    places = [(column + 0.5, row + 0.5) for row in range(10) for column in range(10)]
+    assert [text.get_position() for text in counts] == places and ax.yaxis_inverted()  # digit 0 is on top
+    assert texts(ax.get_xticklabels()) == texts(ax.get_yticklabels()) == list("0123456789")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted digit", "true digit")
+    mistakes = np.where(np.eye(10, dtype=bool), 0, CONFUSION)
+    np.testing.assert_array_equal(ax.collections[0].get_array().reshape(10, 10), mistakes)
+    assert ax.collections[0].get_clim() == (0, mistakes.max())
+    assert sorted(patch.get_xy() for patch in ax.patches) == [(digit, digit) for digit in range(10)]
+    assert [i for i, text in enumerate(counts) if text.get_fontweight() == "bold"] == list(range(0, 100, 11))
+    ax.figure.canvas.draw()
+    for i, (text, face) in enumerate(zip(counts, ax.collections[0].get_facecolors(), strict=True)):
+        assert contrast(text.get_color(), plotting.PALE if i % 11 == 0 else face[:3]) >= 4.5, text
+    faultless = plotting.confusion_heatmap(torch.eye(10, dtype=torch.int64) * 7)
+    assert faultless.collections[0].get_clim() == (0, 1)
 
 
 def test_class_balance_bars_are_the_shares():
-    ax = draw("class_balance")
+    ax = plotting.class_balance(LABELS)
     shares = [0, 20, 10, 20, 10, 20, 10, 0, 0, 10]
-    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], shares)
-    np.testing.assert_allclose(
-        [bar.get_x() + bar.get_width() / 2 for bar in ax.patches], range(10), atol=1e-9
-    )
-    assert texts_of(ax) == [f"{share:.1f}" for share in shares]
+    np.testing.assert_allclose(heights(ax.patches), shares)
+    middles = [bar.get_x() + bar.get_width() / 2 for bar in ax.patches]
+    np.testing.assert_allclose(middles, range(10), atol=1e-9)
+    assert texts(ax.texts) == [f"{share:.1f}" for share in shares]
     assert set(ax.lines[0].get_ydata()) == {10}
 
 
 def test_class_balance_of_several_parts_differs_without_colour():
     ax = plotting.class_balance({"train": [0, 0, 1, 9], "test": torch.tensor([2, 2])})
-    heights = [[bar.get_height() for bar in bars] for bars in ax.containers]
-    assert heights == [[50, 25, 0, 0, 0, 0, 0, 0, 0, 25], [0, 0, 100, 0, 0, 0, 0, 0, 0, 0]]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["equal shares", "train", "test"]
-    assert len({bars[0].get_hatch() for bars in ax.containers}) == 2
-    first, second = (bars[4].get_x() for bars in ax.containers)
-    assert second == pytest.approx(first + ax.containers[0][4].get_width())
+    train, test = ax.containers
+    assert heights(train) == [50, 25, 0, 0, 0, 0, 0, 0, 0, 25]
+    assert heights(test) == [0, 0, 100, 0, 0, 0, 0, 0, 0, 0]
+    assert texts(ax.get_legend().get_texts()) == ["equal shares", "train", "test"]
+    assert train[0].get_hatch() != test[0].get_hatch()
+    assert test[4].get_x() == pytest.approx(train[4].get_x() + train[4].get_width())
 
 
-@pytest.mark.parametrize(
-    ("label", "title"), [(None, "read 3"), (3, "read 3, is 3"), (np.int64(6), "read 3, is 6 ✗")]
-)
-def test_probability_bars_say_what_was_read(label, title):
-    ax = plotting.probability_bars(torch.tensor(PROBABILITIES), label)
-    assert ax.get_title() == title
-    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], 100 * PROBABILITIES)
-    assert texts_of(ax) == [f"{100 * probability:.1f}" for probability in PROBABILITIES]
-    thick = [digit for digit, bar in enumerate(ax.patches) if bar.get_linewidth() >= 2]
-    assert thick == ([] if label is None else [label])
-    assert len({bar.get_facecolor() for bar in ax.patches}) == 2
-    assert ax.patches[3].get_facecolor() != ax.patches[0].get_facecolor()
+def test_probability_bars_say_what_was_read():
+    for label, title in ((None, "read 3"), (3, "read 3, is 3"), (np.int64(6), "read 3, is 6 ✗")):
+        ax = plotting.probability_bars(torch.tensor(PROBABILITIES), label)
+        assert ax.get_title() == title
+        np.testing.assert_allclose(heights(ax.patches), 100 * PROBABILITIES)
+        assert texts(ax.texts) == [f"{100 * probability:.1f}" for probability in PROBABILITIES]
+        thick = [digit for digit, bar in enumerate(ax.patches) if bar.get_linewidth() >= 2]
+        assert thick == ([] if label is None else [label])
+        colours = [to_hex(bar.get_facecolor()) for bar in ax.patches]
+        assert colours.count(colours[3]) == 1 and len(set(colours)) == 2
 
 
 # What is refused, and what it says
 
-ONE = IMAGES[:1]
+REFUSED = [
+    ("gallery", (IMAGES[0],), r"\(N, H, W\).* got \(28, 28\); take images\[None\]"),
+    ("gallery", (np.zeros((2, 3, 28, 28)),), r"got \(2, 3, 28, 28\); draw grey ones"),
+    ("gallery", (np.zeros((101, 28, 28)),), r"N from 1 to 100, got \(101, 28, 28\); .*images\[:40\]"),
+    ("gallery", (IMAGES, LABELS, [1]), "expected 10 titles, labels or predictions.* got 1; slice all alike"),
+    ("gallery", (IMAGES, [1], PREDICTIONS), "expected 10 .* got 1; slice all alike"),
+    ("gallery", (IMAGES, None, np.zeros((10, 10))), r"float64 \(10, 10\); .*logits.argmax\(1\)"),
+    ("feature_maps", ([],), r"expected maps of shape .* got \(0,\)"),
+    ("pixel_image", (IMAGES,), r"shape \(H, W\), got \(10, 28, 28\); choose one with images\[0\]"),
+    ("loss_curves", ({"epoch": [1]},), "train_loss and validation_loss, got dict: .*history.as_table"),
+    ("loss_curves", ([0.5],), "expected columns .* got list: .*; pass history.as_table"),
+    ("step_losses", ([],), r"N at least 1, got \(0,\); train first"),
+    ("confusion_heatmap", (CONFUSION / 10,), r"got float64 \(10, 10\); pass confusion_matrix"),
+    ("confusion_heatmap", (CONFUSION[:9],), r"\(10, 10\), .* got int64 \(9, 10\); pass confusion_matrix"),
+    ("class_balance", ([3, 10],), "expected labels from 0 to 9, got 3 to 10"),
+    ("probability_bars", (np.ones((1, 10)),), r"shape \(10,\).*, got shape \(1, 10\)"),
+    ("probability_bars", (np.array([-0.5, 1.5] + 8 * [0]),), "0 or more"),
+    ("probability_bars", (np.full(10, np.nan),), r"sum nan; pass logits.softmax\(-1\)"),
+    ("probability_bars", (PROBABILITIES, 10), "expected label from 0 to 9, got 10 to 10"),
+]
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (
-            lambda: plotting.gallery(IMAGES[0]),
-            r"shape \(N, H, W\).*got \(28, 28\); add an axis with images\[None\]",
-        ),
-        (lambda: plotting.gallery(np.zeros((5, 784))), r"got \(5, 784\); .*images.reshape\(-1, 28, 28\)"),
-        (lambda: plotting.gallery(np.zeros((2, 3, 28, 28))), r"got \(2, 3, 28, 28\); draw grey images"),
-        (lambda: plotting.gallery(np.zeros((0, 28, 28))), r"got \(0, 28, 28\); choose some images"),
-        (lambda: plotting.gallery([]), r"got \(0,\); choose some images"),
-        (
-            lambda: plotting.gallery(np.zeros((101, 28, 28))),
-            r"N from 1 to 100, got \(101, 28, 28\); .*images\[:40\]",
-        ),
-        (lambda: plotting.gallery(IMAGES, LABELS[:9]), "expected 10 labels, .* got 9; slice both alike"),
-        (
-            lambda: plotting.gallery(IMAGES, LABELS, [1]),
-            "expected 10 predictions, .* got 1; slice both alike",
-        ),
-        (
-            lambda: plotting.gallery(ONE, [3], np.zeros((1, 10))),
-            r"predictions.*float64 \(1, 10\); take logits.argmax\(1\)",
-        ),
-        (
-            lambda: plotting.gallery(ONE, [3.0]),
-            r"labels of shape \(N,\), whole numbers, got float64 \(1,\); pass one",
-        ),
-        (lambda: plotting.gallery(ONE, titles=["a", "b"]), "expected 1 titles, .* got 2; slice both alike"),
-        (lambda: plotting.gallery(ONE, num_columns=0), "expected 1 column or more, got 0; try num_columns=8"),
-        (
-            lambda: plotting.feature_maps(IMAGES[0]),
-            r"expected maps of shape .* got \(28, 28\); add an axis with maps\[None\]",
-        ),
-        (
-            lambda: plotting.feature_maps(IMAGES, titles=["a"]),
-            "expected 10 titles, .* got 1; slice both alike",
-        ),
-        (
-            lambda: plotting.pixel_image(IMAGES),
-            r"shape \(H, W\), got \(10, 28, 28\); choose one with images\[0\]",
-        ),
-        (lambda: plotting.pixel_image(IMAGES[0], values=True), r"12 x 12 .* got \(28, 28\); cut a piece out"),
-        (
-            lambda: plotting.loss_curves({"epoch": [1]}),
-            "train_loss, validation_loss, got epoch; pass history.as_table",
-        ),
-        (lambda: plotting.loss_curves({}), "got none; pass history.as_table"),
-        (
-            lambda: plotting.loss_curves(STEP_LOSS),
-            "expected columns epoch, .* got a list; pass history.as_table",
-        ),
-        (
-            lambda: plotting.loss_curves(TABLE | {"epoch": [1]}),
-            "one length, got 1, 3 and 3; pass history.as_table",
-        ),
-        (
-            lambda: plotting.loss_curves({name: [] for name in TABLE}),
-            r"column epoch .* got \(0,\); train first",
-        ),
-        (
-            lambda: plotting.accuracy_curves(TABLE | {"train_accuracy": [80, 90, 95]}),
-            "0 to 1, got 95; divide .* by 100",
-        ),
-        (lambda: plotting.named_curves({}, ylabel="loss"), "expected curves by name, got none; write"),
-        (lambda: plotting.named_curves([1, 2], ylabel="loss"), "expected curves by name, got list; write"),
-        (
-            lambda: plotting.named_curves({"CNN": []}, ylabel="loss"),
-            r"curve 'CNN' .* got \(0,\); train first",
-        ),
-        (lambda: plotting.step_losses([]), r"at least one number, got \(0,\); train first"),
-        (
-            lambda: plotting.step_losses(STEP_LOSS, window=0),
-            "window of 1 value or more, got 0; try window=50",
-        ),
-        (
-            lambda: plotting.confusion_heatmap(LABELS),
-            r"shape \(10, 10\).* got int64 \(10,\); pass confusion_matrix",
-        ),
-        (
-            lambda: plotting.confusion_heatmap(CONFUSION / 10),
-            r"got float64 \(10, 10\); pass confusion_matrix",
-        ),
-        (lambda: plotting.confusion_heatmap(CONFUSION[:9]), r"got int64 \(9, 10\); pass confusion_matrix"),
-        (lambda: plotting.confusion_heatmap(-CONFUSION), "counts of 0 or more"),
-        (
-            lambda: plotting.class_balance([]),
-            r"labels of shape \(N,\).* got float64 \(0,\); pass one whole number",
-        ),
-        (lambda: plotting.class_balance({}), "expected labels by name, got none; write"),
-        (
-            lambda: plotting.class_balance([3, 10]),
-            "expected labels from 0 to 9, got 3 to 10; find the wrong ones",
-        ),
-        (
-            lambda: plotting.probability_bars(np.ones((1, 10))),
-            r"shape \(10,\), got \(1, 10\); choose one image's row",
-        ),
-        (lambda: plotting.probability_bars(np.arange(10.0)), r"sum of 45; pass logits.softmax\(-1\)"),
-        (
-            lambda: plotting.probability_bars(PROBABILITIES - 0.1),
-            r"a lowest of -0.09 .*; pass logits.softmax\(-1\)",
-        ),
-        (lambda: plotting.probability_bars(np.full(10, np.nan)), r"sum of nan; pass logits.softmax\(-1\)"),
-        (lambda: plotting.probability_bars(PROBABILITIES, 10), "expected label from 0 to 9, got 10 to 10"),
-    ],
-)
-def test_bad_input_is_refused_with_the_next_step(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+def test_bad_input_is_refused_with_the_next_step():
+    for name, arguments, message in REFUSED:
+        with pytest.raises(ValueError, match=message):
+            getattr(plotting, name)(*arguments)
+    for curves in ({}, [1, 2]):
+        with pytest.raises(ValueError, match="expected curves by name, got .*; write"):
+            plotting.named_curves(curves, ylabel="loss")
+    with pytest.raises(ValueError, match=r"12 x 12 .* got \(28, 28\); cut a piece out"):
+        plotting.pixel_image(IMAGES[0], values=True)
     assert not plt.get_fignums(), "no half-drawn figure is left to be shown"
