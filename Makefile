@@ -38,7 +38,7 @@ book: $(BOOK) ## build the book from the executed notebooks (make book SOLUTIONS
 	@echo "The book is ready. Open it in a browser: $(CURDIR)/$(BOOK)"
 
 test: lint ## check the code, run the unit tests, re-run and compare every notebook
-	$(BIN)/python -m pytest --nbval
+	$(BIN)/python -m pytest --nbval --numprocesses 2 --dist loadscope  # a file, or a notebook, in one process
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@# A student needs none of nbgrader's menus. Once: whoever enables them again keeps them.
