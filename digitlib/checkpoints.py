@@ -28,7 +28,6 @@ from digitlib.training import History
 
 RECOMMENDED = "best"  # the recipe whose trained network is part of digitlib
 FORMAT = "digitlib checkpoint 2"
-_KEYS = {"format", "version", "recipe", "history", "metrics", "state_dict"}
 # What a file may ask of the computer that reads it. The network that is part of digitlib takes 0.6 MB.
 LARGEST_FILE = 64_000_000  # bytes: 16 million weights
 MOST_RECORDS = 1_000  # a file has one for each tensor
@@ -37,6 +36,9 @@ LONGEST_RECIPE = 2_000  # characters
 # What torch.save asks for where tensors hold floats or counts. torch.load would grant more: bytearray(10**12), for one.
 _NAMES = ["collections OrderedDict", "torch._utils _rebuild_tensor_v2"]
 _NAMES += ["torch FloatStorage", "torch DoubleStorage", "torch LongStorage"]
+# What to do next.
+_ANEW = "train it anew, `digitlib train RECIPE`, or name another file"
+_ELSEWHERE = "make room, name another file (--output), or set DIGITLIB_CHECKPOINTS to a folder of your own"
 
 
 class CheckpointError(ValueError):
@@ -84,28 +86,23 @@ def save(
     """Write a checkpoint, whole or not at all: an earlier file at that path stays until the new one is complete.
 
     Args:
-        path: ends in .pth by custom; its folder is made where it is missing. A symbolic link to a file stays one.
+        path: its folder is made where it is missing; a symbolic link to a file stays one.
         recipe: how the model was trained; its architecture must be the model's.
     Raises:
         CheckpointError: the file cannot be written, or could not be loaded again: a weight is not a finite number,
             the network is too large or none of the recipe's architecture.
     Taught in notebook 11.
     """
-    path, history = (
-        Path(path),
-        History() if history is None else history,
-    )  # one without epochs counts as false
+    path, history = Path(path), vars(history if history is not None else History())
+    # Tensors are read whole, a list number by number.
+    lists = {name: value for name, value in history.items() if name != "interrupted"}
+    tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in lists.items()}
     content = {
         "format": FORMAT,
         "version": version("digitlib"),
         "recipe": asdict(recipe),
-        # Tensors are read whole, a list number by number.
-        "history": {
-            name: torch.tensor(value, dtype=torch.float64) if isinstance(value, list) else value
-            for name, value in vars(history).items()
-        },
-        # NumPy's numbers would be pickled as calls, which load refuses.
-        "metrics": {name: float(value) for name, value in (metrics or {}).items()},
+        "history": history | tensors,
+        "metrics": {name: float(value) for name, value in (metrics or {}).items()},  # NumPy's would be calls
         "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
     }
     buffer = io.BytesIO()  # torch words a full disk worse than the operating system does
@@ -125,9 +122,7 @@ def load(path: Path | str) -> Checkpoint:
     Taught in notebook 11.
     """
     path = Path(path)
-    with _refusing(
-        path, "a checkpoint of digitlib", "train it anew, `digitlib train RECIPE`, or name another file"
-    ):
+    with _refusing(path, "a checkpoint of digitlib", _ANEW):
         _expect_file(path)
         with path.open("rb") as file:
             return _restore(file.read(LARGEST_FILE + 1))  # a file may hold more than it says
@@ -160,18 +155,13 @@ def load_or_train(
         if kept.exists() and checkpoint_path((checkpoint := load(kept)).recipe, folder) == path:
             return checkpoint
     if path.exists():
-        raise CheckpointError(
-            f"{path}: expected the recipe {recipe.name!r} with the settings that the file's name stands for, found "
-            "others: the file was renamed; move it away and run again"
-        )
+        found = "others: the file was renamed; move it away and run again"
+        raise CheckpointError(f"{path}: expected the recipe and settings of the file's name, found {found}")
     ensure_writable(path)
     model, history = recipes.train(recipe, progress=progress)
     if history.interrupted:
         raise KeyboardInterrupt(f"training of {recipe.name} was interrupted, nothing was kept")
-    metrics = {
-        "validation_accuracy": history.validation_accuracy[-1],
-        "validation_loss": history.validation_loss[-1],
-    }
+    metrics = {name: getattr(history, name)[-1] for name in ("validation_accuracy", "validation_loss")}
     save(path, model, recipe, history=history, metrics=metrics)
     return load(path)
 
@@ -187,9 +177,6 @@ def ensure_writable(path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-
-
-_ELSEWHERE = "make room, name another file (--output), or set DIGITLIB_CHECKPOINTS to a folder of your own"
 
 
 @contextmanager
@@ -220,19 +207,12 @@ def _restore(data: bytes) -> Checkpoint:
     _expect_modest(data)
     with warnings.catch_warnings(action="ignore"):
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    if not isinstance(content, dict) or content.get("format") != FORMAT or not content.keys() >= _KEYS:
-        is_bare = isinstance(content, dict) and content and all(map(torch.is_tensor, content.values()))
-        found = (
-            "a bare state_dict, without the recipe that made it" if is_bare else "another file of torch.save"
-        )
-        raise ValueError(f"{found}, where digitlib.checkpoints.save writes a {FORMAT}")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"another file of torch.save, as a bare state_dict is, where save writes a {FORMAT}")
     weights, history = content["state_dict"], content["history"]
-    if sum(value.nbytes for value in [*weights.values(), *history.values()] if torch.is_tensor(value)) > len(
-        data
-    ):
-        raise ValueError(
-            "tensors of more numbers than the file holds"
-        )  # one may be repeated, and take no space
+    tensors = [value for value in (*weights.values(), *history.values()) if torch.is_tensor(value)]
+    if sum(tensor.nbytes for tensor in tensors) > len(data):  # one number may be repeated, and take no space
+        raise ValueError("tensors of more numbers than the file holds")
     known = {field.name for field in fields(Recipe)}  # a later digitlib may add some
     settings = {name: value for name, value in content["recipe"].items() if name in known}
     if len(json.dumps(settings)) > LONGEST_RECIPE:
@@ -246,12 +226,9 @@ def _restore(data: bytes) -> Checkpoint:
         if tensor.dtype != expected[name]:
             raise ValueError(f"{tensor.dtype} in {name} where {expected[name]} should be")
         if not tensor.isfinite().all():  # such a network would read every picture as the digit 0
-            raise ValueError(
-                f"not only finite numbers in {name}: training diverged, take a smaller learning rate"
-            )
-    history = History(
-        **{name: value if name == "interrupted" else value.tolist() for name, value in history.items()}
-    )
+            raise ValueError(f"not only finite numbers in {name}: training diverged, lower the learning rate")
+    interrupted = history.pop("interrupted", False)
+    history = History(**{name: value.tolist() for name, value in history.items()}, interrupted=interrupted)
     metrics = {str(name): float(value) for name, value in content["metrics"].items()}
     return Checkpoint(model.eval(), recipe, history, metrics, str(content["version"]))
 
@@ -261,18 +238,13 @@ def _expect_modest(data: bytes) -> None:
     if len(data) > LARGEST_FILE or data.count(b"PK\x01\x02") > MOST_RECORDS:  # that announces a record
         raise ValueError(f"more than {LARGEST_FILE:,} bytes, or more than {MOST_RECORDS:,} records")
     if not zipfile.is_zipfile(io.BytesIO(data)):
-        is_pickle = data.startswith(b"\x80")
-        raise ValueError(
-            "a plain pickle, which could run code" if is_pickle else "a damaged file or another kind of file"
-        )
+        raise ValueError("a damaged file or another kind of file, as a plain pickle is, which could run code")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         records = archive.infolist()
         pickles = [record for record in records if record.filename.lower().endswith("data.pkl")]
         num_bytes = sum(record.file_size for record in records)
         if num_bytes > len(data) or len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
-            raise ValueError(
-                "an archive of another kind, or one that unpacks to more than a checkpoint holds"
-            )
+            raise ValueError("an archive of another kind, or one that unpacks to more than its own size")
         _expect_plain(archive.read(pickles[0]))
 
 

@@ -294,7 +294,7 @@ def test_what_is_no_checkpoint_is_named(path, tmp_path):
     for content, words in [
         (make(), "could run code (digitlib.models.MLP)"),
         (nn.Linear(2, 2), "could run code (torch.nn.modules.linear.Linear)"),
-        (make().state_dict(), "a bare state_dict, without the recipe that made it"),
+        (make().state_dict(), "another file of torch.save, as a bare state_dict is"),
         ({}, "another file of torch.save"),
         (torch.zeros(3), "another file of torch.save"),
         ({**torch.load(path), "format": "digitlib checkpoint 1"}, "another file of torch.save"),
