@@ -47,21 +47,13 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model and what is known of it.
+    """A trained model and what is known of it."""
 
-    Attributes:
-        model: on the CPU, in evaluation mode.
-        recipe: how it was trained.
-        history: its training record.
-        metrics: what was measured after training, by name, for example {"validation_accuracy": 0.98}.
-        version: the digitlib that wrote it.
-    """
-
-    model: nn.Module
-    recipe: Recipe
+    model: nn.Module  # on the CPU, in evaluation mode
+    recipe: Recipe  # how it was trained
     history: History
-    metrics: dict[str, float]
-    version: str
+    metrics: dict[str, float]  # what was measured after training, for example {"validation_accuracy": 0.98}
+    version: str  # of the digitlib that wrote it
 
 
 def checkpoint_path(recipe: Recipe, folder: Path | str | None = None) -> Path:

@@ -10,18 +10,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """What `evaluate` found, and the counts behind it."""
 
-    Attributes:
-        loss: mean cross-entropy an image, in nats.
-        accuracy: share of images read right, 0 to 1.
-        interval: the 95% interval of that share, see `accuracy_interval`.
-        num_correct, num_images: the counts behind it.
-    """
-
-    loss: float
-    accuracy: float
-    interval: tuple[float, float]
+    loss: float  # mean cross-entropy an image, in nats
+    accuracy: float  # share of images read right, 0 to 1
+    interval: tuple[float, float]  # the 95% interval of that share, see `accuracy_interval`
     num_correct: int
     num_images: int
 
@@ -43,8 +36,7 @@ def predict_logits(model: nn.Module, images: Tensor, *, batch_size: int = 1000) 
     """Run the model on all images in evaluation mode, without gradients; the mode it was in is restored.
 
     Args:
-        images: float32 (N, 1, 28, 28), normalised; moved batch by batch to where the model is.
-        batch_size: images at once; larger is faster until memory runs out.
+        images: float32 (N, 1, 28, 28), normalised; moved to where the model is, batch_size at once.
     Returns:
         logits, float32 (N, 10), on the model's device.
     Taught in notebook 09.

@@ -10,10 +10,13 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from digitlib.data import augment, batches, coarsen, load_part
 from digitlib.models import MODELS
 from digitlib.training import History, fit
+
+Part = tuple[Tensor, Tensor]  # images and their labels
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("one-cycle", "constant")
@@ -25,36 +28,28 @@ OPTIMIZER_DEFAULTS = {"adam": (2e-3, 0.0), "adamw": (2e-3, 0.0), "sgd": (0.05, 0
 class Recipe:
     """One experiment, whole: the same recipe on the same machine trains the same network.
 
-    Attributes:
-        name: what the command line calls it, and what its checkpoint is named after.
-        title: one line for people.
-        model: a key of `digitlib.models.MODELS`; model_options: the arguments of its class.
-        optimizer: "adam", "adamw" or "sgd"; weight_decay is for "adamw", momentum for "sgd".
-        learning_rate: the highest one where the schedule is "one-cycle" (a rise, then a long fall).
-        clip_norm: gradients longer than this are scaled down to it; None leaves them.
-        augment: turn, shift and scale each image a little, anew each epoch.
-        coarsen: make a quarter of the images coarse, others each epoch, as pictures of few pixels are.
-        seed: decides the first weights, the order of the images, dropout and augmentation.
     Raises:
         ValueError: a setting is none that training knows.
     Taught in notebook 10.
     """
 
-    name: str
-    title: str
-    model: str
-    model_options: dict = field(default_factory=dict)
-    optimizer: str = "adam"
-    learning_rate: float = 2e-3
-    momentum: float = 0.0
-    weight_decay: float = 0.0
+    name: str  # what the command line calls it, and what its checkpoint is named after
+    title: str  # one line for people
+    model: str  # a key of digitlib.models.MODELS
+    model_options: dict = field(default_factory=dict)  # the arguments of its class
+    optimizer: str = "adam"  # or "adamw", "sgd"
+    learning_rate: float = 2e-3  # the highest, where the schedule is "one-cycle": a rise, then a long fall
+    momentum: float = 0.0  # for "sgd"
+    weight_decay: float = 0.0  # for "adamw"
     batch_size: int = 256
     num_epochs: int = 5
-    schedule: str = "one-cycle"
-    clip_norm: float | None = None
-    augment: bool = False
-    coarsen: bool = False
-    seed: int = 0
+    schedule: str = "one-cycle"  # or "constant"
+    clip_norm: float | None = None  # gradients longer than this are scaled down to it
+    augment: bool = False  # turn, shift and scale each image a little, anew each epoch
+    coarsen: bool = (
+        False  # make a quarter of the images coarse, others each epoch, as pictures of few pixels are
+    )
+    seed: int = 0  # decides the first weights, the order of the images, dropout and augmentation
 
     def __post_init__(self):
         """Refuse settings that training would not understand, or would fail on much later."""
@@ -62,30 +57,29 @@ class Recipe:
 
 
 def _check(recipe: Recipe) -> None:
-    def expect(holds: bool, setting: str, expected: str) -> None:
+    def expect(setting: str, holds: bool, expected: str) -> None:
         if not holds:
             raise ValueError(f"expected {setting} {expected}, got {getattr(recipe, setting)!r}")
 
     for setting, known in (("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-        expect(getattr(recipe, setting) in known, setting, f"to be one of {', '.join(known)}")
+        expect(setting, getattr(recipe, setting) in known, f"to be one of {', '.join(known)}")
     # A name becomes the name of a file, and both are printed: a checkpoint from a stranger brings its own.
     is_name = isinstance(recipe.name, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", recipe.name)
-    expect(is_name, "name", "in small letters, digits, - and _")
-    is_line = isinstance(recipe.title, str) and recipe.title.isprintable()
-    expect(is_line, "title", "to be one printable line")
+    expect("name", is_name, "in small letters, digits, - and _")
+    expect("title", isinstance(recipe.title, str) and recipe.title.isprintable(), "to be one printable line")
     for setting in ("augment", "coarsen"):
-        expect(isinstance(getattr(recipe, setting), bool), setting, "to be True or False")
-    for setting in ("batch_size", "num_epochs"):
-        value = getattr(recipe, setting)
+        expect(setting, isinstance(getattr(recipe, setting), bool), "to be True or False")
+    for setting, least in (("batch_size", 1), ("num_epochs", 1), ("seed", 0)):
+        value = getattr(recipe, setting)  # True is an int, too; torch takes seeds of 63 bits
         expect(
-            type(value) is int and value >= 1, setting, "to be a whole number of at least 1"
-        )  # True is an int
-    expect(0 < (recipe.learning_rate or 0) <= 100, "learning_rate", "above 0 and at most 100")
-    expect(recipe.clip_norm is None or recipe.clip_norm > 0, "clip_norm", "above 0, or None")
-    expect(0 <= recipe.momentum < 1, "momentum", "from 0 to below 1")
-    expect(0 <= recipe.weight_decay <= 1, "weight_decay", "from 0 to 1")
-    is_seed = type(recipe.seed) is int and 0 <= recipe.seed < 2**63
-    expect(is_seed, "seed", "to be a whole number of at least 0")
+            setting,
+            type(value) is int and least <= value < 2**63,
+            f"to be a whole number of at least {least}",
+        )
+    expect("learning_rate", 0 < (recipe.learning_rate or 0) <= 100, "above 0 and at most 100")
+    expect("clip_norm", recipe.clip_norm is None or recipe.clip_norm > 0, "above 0, or None")
+    expect("momentum", 0 <= recipe.momentum < 1, "from 0 to below 1")
+    expect("weight_decay", 0 <= recipe.weight_decay <= 1, "from 0 to 1")
 
 
 RECIPES = {
@@ -159,9 +153,6 @@ def change(recipe: Recipe, **settings) -> Recipe:
 
     Another optimizer brings its own learning rate and momentum, unless they are given: one that suits Adam
     leaves SGD standing still.
-
-    Raises:
-        ValueError: a setting is none that training knows.
     """
     settings = {name: value for name, value in settings.items() if value is not None}
     optimizer = settings.get("optimizer", recipe.optimizer)
@@ -188,9 +179,7 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), recipe.learning_rate, fused=True)
 
 
-def build_schedule(
-    recipe: Recipe, optimizer: torch.optim.Optimizer, *, num_steps: int
-) -> torch.optim.lr_scheduler.LRScheduler | None:
+def build_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, *, num_steps: int) -> LRScheduler | None:
     """Return the learning rate's course over num_steps steps, or None where it stays as it is.
 
     Source: Smith and Topin 2019, "Super-convergence". Taught in notebook 10.
@@ -210,11 +199,8 @@ def train(
     The test part is never opened here. torch's global random numbers are as they were, afterwards.
 
     Args:
-        device: where to train: "cpu", "cuda" or "mps".
-        bf16: see `precision`.
-        progress: see `digitlib.training.fit`.
-    Returns:
-        The trained model, on the device, and its History.
+        device: where to train, and where the model is returned: "cpu", "cuda" or "mps".
+        bf16: see `precision`. progress: see `digitlib.training.fit`.
     Raises:
         ValueError: bf16 is asked of a device without it.
     """
@@ -226,18 +212,13 @@ def train(
 
 
 def train_on(
-    recipe: Recipe,
-    train_part: tuple[Tensor, Tensor],
-    validation: tuple[Tensor, Tensor],
-    *,
-    progress: bool | None = None,
+    recipe: Recipe, train_part: Part, validation: Part, *, progress: bool | None = None
 ) -> tuple[nn.Module, History]:
     """Train the recipe's network from scratch on images at hand; torch's global random numbers start at its seed.
 
     Args:
         train_part: images float32 (N, 1, 28, 28), normalised, and labels int64 (N,), on the device to train on.
-        validation: the same, on any device.
-        progress: see `digitlib.training.fit`.
+        validation: the same, on any device. progress: see `digitlib.training.fit`.
     Returns:
         The trained model, with its channels last in memory, and its History.
     """
@@ -276,20 +257,18 @@ def precision(device: str | torch.device, *, bf16: bool) -> torch.autocast:
         ValueError: bf16 is asked of a device without it.
     """
     if bf16 and not has_bf16(device):
-        raise ValueError(
-            f"expected a device with bfloat16 arithmetic, got {str(device)!r}; train without --bf16"
-        )
+        raise ValueError(f"expected a device with bfloat16 arithmetic, got '{device}'; train without --bf16")
     # Without the cache: it would keep the first step's weights for as long as the context lasts.
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16, cache_enabled=False)
 
 
 def epoch_batches(
     recipe: Recipe, images: Tensor, labels: Tensor, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[Part]:
     """Yield one epoch of the recipe's batches, shuffled and, where the recipe says so, augmented.
 
     Args:
-        images: float32 (N, 1, 28, 28), normalised. labels: int64 (N,).
+        images, labels: float32 (N, 1, 28, 28), normalised; int64 (N,).
         generator: on the CPU; decides the order and the augmentation.
     """
     for batch_images, batch_labels in batches(images, labels, recipe.batch_size, generator):
