@@ -1,305 +1,252 @@
 """Several processes train the network that one process trains, and say so when one of them is lost."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+import torch.distributed as dist
 
-from digitlib import __main__ as cli
 from digitlib import checkpoints, data, distributed, recipes
-from digitlib.models import ConvNet
+from digitlib.evaluation import evaluate
+from digitlib.models import MLP, ConvNet
 from digitlib.recipes import change, find
 
-# Both ways of training, on few images, with the first steps of the whole recipe's schedule.
-TRAIN_AND_WRITE = """
-import json, sys
-from dataclasses import asdict
-import torch
-from digitlib import data, distributed, recipes
-
-name, num_images, dtype, path = sys.argv[1:]
-dtype = getattr(torch, dtype)
-torch.set_default_dtype(dtype)
-load_part, build_schedule = data.load_part, recipes.build_schedule
-
-def load_few(part):
-    images, labels = load_part(part)
-    return images[: int(num_images)].to(dtype), labels[: int(num_images)]
-
-for module in (recipes, distributed):
-    module.load_part = load_few
-    module.build_schedule = lambda recipe, optimizer, num_steps: build_schedule(recipe, optimizer, num_steps=2000)
-recipe = recipes.change(recipes.find(name), num_epochs=1, batch_size=100)
-train = distributed.train if distributed.num_processes() > 1 else recipes.train
-model, history = train(recipe)
-assert all(type(module).__module__ != "digitlib.distributed" for module in model.modules())
-if distributed.rank() == 0:
-    with open(path, "w") as file:
-        json.dump(asdict(history), file)
-"""
-
+SIZES = {"train": 501, "validation": 101}
 COMMAND_ON_FEW_IMAGES = """
 import sys
-from digitlib import __main__ as cli, data, distributed, recipes
+from digitlib import __main__ as cli, data, distributed
 load_part = data.load_part
-recipes.load_part = distributed.load_part = lambda part: tuple(t[:1000] for t in load_part(part))
+distributed.load_part = lambda part: tuple(tensor[:1000] for tensor in load_part(part))
 sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-@pytest.fixture(autouse=True)
-def own_checkpoints(tmp_path, monkeypatch):
-    monkeypatch.setenv("DIGITLIB_CHECKPOINTS", str(tmp_path / "checkpoints"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+# --- what is trained
+
+
+@pytest.fixture(scope="module")
+def few():
+    """Return some images and labels of each part, as NumPy's arrays, which can be sent to another process."""
+    return {part: [tensor[:size].numpy() for tensor in data.load_part(part)] for part, size in SIZES.items()}
+
+
+def train_as_process(number, count, port, recipe, dtype, few):
+    """Be one of the processes of torchrun; return what was trained, and what one process finds on validation."""
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": "a test",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(count),
+        "RANK": str(number),
+    }
+    distributed.TORCHRUN = os.getppid()
+    distributed.load_part = lambda part: as_tensors(few[part], dtype)
+    torch.set_default_dtype(dtype)
+    kept = []
+    model, history = distributed.train(recipe, after_epoch=lambda model, history: kept.append(len(history)))
+    assert kept == ([1, 2] if number == 0 else []), "one process writes"
+    state = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
+    return history, state, evaluate(model, *as_tensors(few["validation"], dtype))
+
+
+def as_tensors(part, dtype):
+    images, labels = map(torch.from_numpy, part)
+    return images.to(dtype), labels
+
+
+def train_together(count, *settings):
+    """Train with so many processes; return what they found, which must be the same, once."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    context = get_context("forkserver")
+    context.set_forkserver_preload(
+        ["pytest", "digitlib.checkpoints", "digitlib.distributed"]
+    )  # imported once
+    with ProcessPoolExecutor(count, mp_context=context) as processes:
+        waiting = [
+            processes.submit(train_as_process, number, count, store.port, *settings)
+            for number in range(count)
+        ]
+        found, *others = [process.result(timeout=300) for process in waiting]
+    assert all(other == found for other in others)
+    return found
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Return a function that starts a script in so many processes; whatever still runs is ended afterwards."""
+def train_alone(monkeypatch):
+    """Train in this process; networks with batch normalisation normalise each of count shares of a batch by itself."""
+    forward, count = ConvNet.forward, 1
+
+    def in_shares(model, images):
+        shares = images.tensor_split(count) if model.training else [images]
+        return torch.cat([forward(model, share) for share in shares])
+
+    def train(number, recipe, dtype, few):
+        nonlocal count
+        count = number
+        torch.set_default_dtype(dtype)
+        parts = [as_tensors(few[part], dtype) for part in ("train", "validation")]
+        with torch.random.fork_rng():
+            return recipes.train_on(recipe, *parts, progress=False)[1]
+
+    monkeypatch.setattr(ConvNet, "forward", in_shares)
+    yield train
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(
+    "name, dtype, difference",
+    [
+        ("mlp", torch.float32, 1e-5),
+        ("rnn", torch.float32, 1e-5),  # its gradients are clipped
+        # Where batches are normalised float32 rounds each step otherwise with another number of threads too.
+        ("quick", torch.float64, 1e-9),
+    ],
+)
+def test_several_processes_train_as_one_does(name, dtype, difference, count, few, train_alone):
+    # Batches of 50 images, which are no three equal shares, and of 1 image: some processes have none.
+    recipe = change(find(name), num_epochs=2, batch_size=50)
+    together, state, validation = train_together(count, recipe, dtype, few)
+    alone = train_alone(count, recipe, dtype, few)
+    assert len(together.step_loss) == 22
+    keys = ["step_loss", "train_loss", "train_accuracy"]
+    if name == "quick":  # what is kept are the averages of process 0: those that it is validated with
+        assert [state[f"features.{i}.num_batches_tracked"] for i in (1, 5, 9)] == [22] * 3
+    else:
+        keys += ["validation_loss", "validation_accuracy"]
+    for key in keys:
+        assert getattr(together, key) == pytest.approx(getattr(alone, key), abs=difference), key
+    # each image was read once, by the network that is returned
+    assert together.validation_accuracy[-1] == validation.accuracy
+    assert together.validation_loss[-1] == pytest.approx(validation.loss, abs=1e-6)
+
+
+def test_without_torchrun_there_is_one_process(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # other programs set them too
+    monkeypatch.setenv("RANK", "1")
+    assert (distributed.num_processes(), distributed.rank()) == (1, 0)
+
+
+# --- the command
+
+
+@pytest.fixture
+def torchrun(tmp_path, monkeypatch):
+    """Return a function that starts the command on few images, with two processes."""
+    monkeypatch.setenv("DIGITLIB_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    script = tmp_path / "script.py"
+    script.write_text(COMMAND_ON_FEW_IMAGES)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     started = []
 
-    def start(script, *arguments, processes=2):
-        path = tmp_path / "script.py"
-        path.write_text(script)
-        # --standalone finds a free port of this machine
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        command = [*launcher, f"--nproc-per-node={processes}", path, *arguments]
-        started.append(
-            subprocess.Popen(
-                [str(word) for word in command],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        )
+    def start(*arguments):
+        command = [*launcher, script, *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, text=True, **pipes))
         return started[-1]
 
     yield start
-    # the processes of a lost torchrun are nobody's children, but they still have the script's path in their command
-    subprocess.run(["pkill", "-KILL", "-f", str(tmp_path / "script.py")])
     for process in started:
+        process.terminate()  # it ends those that it has started
         process.communicate(timeout=60)
+
+
+def test_the_command_writes_one_checkpoint_and_prints_once(torchrun, tmp_path):
+    path = tmp_path / "mine.pth"
+    process = torchrun("train", "mlp", "--epochs", 2, "--output", path)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "Warning" not in errors
+    first, result, saved = output.splitlines()
+    assert first.startswith("training mlp: ") and first.endswith(", 2 epochs, seed 0, 2 processes")
+    checkpoint = checkpoints.load(path)
+    accuracy = f"validation accuracy {checkpoint.metrics['validation_accuracy']:.2%} after 2 epochs"
+    assert result.startswith(accuracy) and saved == f"saved {path}"
+    assert [file.name for file in tmp_path.glob("*.pth")] == ["mine.pth"]
+    assert isinstance(checkpoint.model, MLP) and len(checkpoint.history) == 2
 
 
 def workers(process) -> list[int]:
     """Return the processes that torchrun started, by rank."""
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
-    )
-    return sorted(map(int, children.stdout.split()))
+    command = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
+    return sorted(map(int, subprocess.run(command, capture_output=True, text=True).stdout.split()))
 
 
-def wait_until(condition, seconds=120):
-    end = time.monotonic() + seconds
+def wait_until(condition):
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end, "waited too long"
-        time.sleep(0.1)
-
-
-def is_alive(number) -> bool:
-    status = Path(f"/proc/{number}/stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-@pytest.mark.parametrize(
-    "name, dtype, difference",
-    [
-        ("mlp", "float32", 1e-5),
-        ("rnn", "float32", 1e-5),  # its gradients are clipped
-        # Batch normalisation over both processes. In float32 the rounding of each step changes the next one, for one
-        # process with another number of threads too; float64 shows that nothing but rounding is left.
-        ("best", "float64", 1e-10),
-    ],
-)
-def test_two_processes_train_as_one_does(name, dtype, difference, start, tmp_path):
-    # 22 steps, the last one with 43 images: 22 for one process, 21 for the other.
-    together = start(TRAIN_AND_WRITE, name, 2143, dtype, tmp_path / "two.json")
-    _, errors = together.communicate(timeout=200)
-    assert together.returncode == 0, errors
-    assert "Warning" not in errors
-    (tmp_path / "alone.py").write_text(TRAIN_AND_WRITE)
-    command = [sys.executable, tmp_path / "alone.py", name, "2143", dtype, tmp_path / "one.json"]
-    subprocess.run(command, check=True)
-    one, two = (json.loads((tmp_path / f"{count}.json").read_text()) for count in ("one", "two"))
-    assert len(one["step_loss"]) == 22
-    assert max(abs(a - b) for a, b in zip(one["step_loss"], two["step_loss"], strict=True)) < difference
-    for key in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
-        assert two[key] == pytest.approx(one[key], abs=max(difference, 1e-9)), key
-
-
-def test_the_command_writes_one_checkpoint_and_prints_once(start, tmp_path):
-    path = tmp_path / "mine.pth"
-    process = start(COMMAND_ON_FEW_IMAGES, "train", "quick", "--output", path)
-    output, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    first, result, saved = output.splitlines()
-    assert first.startswith("training quick: ") and first.endswith(", 1 epochs, seed 0, 2 processes")
-    checkpoint = checkpoints.load(path)
-    assert result.startswith(
-        f"validation accuracy {checkpoint.metrics['validation_accuracy']:.2%} after 1 epochs"
-    )
-    assert saved == f"saved {path}"
-    assert [file.name for file in tmp_path.glob("*.pth")] == ["mine.pth"]
-    assert isinstance(checkpoint.model, ConvNet)
-
-
-def test_a_training_ends_at_its_next_batch_when_torchrun_is_lost_between_two_epochs(monkeypatch, as_process):
-    as_process(0, 1)
-    batch = torch.zeros(4, 1), torch.zeros(4)
-    assert len(list(distributed.Shares(nn.Identity(), [batch, batch]))) == 2
-    monkeypatch.setattr(os, "getppid", lambda: 1)
-    with pytest.raises(distributed.ProcessLost, match="torchrun has ended"):
-        list(distributed.Shares(nn.Identity(), [batch, batch]))
+        time.sleep(0.05)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-@pytest.mark.parametrize("lost", ["process 0", "process 1", "torchrun"])
-def test_a_killed_process_ends_the_training_and_leaves_a_whole_checkpoint(lost, start, tmp_path):
-    path = tmp_path / "mine.pth"
-    kept = tmp_path / "mine-interrupted.pth"
-    process = start(COMMAND_ON_FEW_IMAGES, "train", "mlp", "--epochs", 100_000, "--output", path)
-    wait_until(kept.exists)
+@pytest.mark.parametrize("lost", ["process 0", "torchrun"])
+def test_a_killed_process_ends_the_training_and_leaves_a_whole_checkpoint(lost, torchrun, tmp_path):
+    path, kept = tmp_path / "mine.pth", tmp_path / "mine-interrupted.pth"
+    process = torchrun("train", "mlp", "--epochs", 100_000, "--output", path)
+    wait_until(lambda: kept.exists() or process.poll() is not None)
     numbers = workers(process)
-    assert len(numbers) == 2
-    os.kill({"process 0": numbers[0], "process 1": numbers[1], "torchrun": process.pid}[lost], signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)  # ends when the last process has closed its stderr
-    wait_until(lambda: not any(map(is_alive, [*numbers, process.pid])), seconds=30)
+    assert len(numbers) == 2, process.communicate()
+    os.kill(numbers[0] if lost == "process 0" else process.pid, signal.SIGKILL)
+    try:
+        _, errors = process.communicate(timeout=120)  # ends when the last process has closed its stderr
+    finally:
+        for number in numbers:
+            subprocess.run(["kill", "-KILL", str(number)], capture_output=True)  # where it still runs
     assert process.returncode != 0
     assert not path.exists(), "an unfinished network does not look like a finished one"
     num_epochs = len(checkpoints.load(kept).history)
-    assert num_epochs >= 1
     lines = [line for line in errors.splitlines() if line.startswith("digitlib: ")]
     assert lines and all("has ended" in line for line in lines)
     # Where torchrun is lost, one process may notice before the other has written its last epoch.
-    assert any(
-        f"{num_epochs} of 100000 epochs are kept in {kept}; start the training again" in line
-        for line in lines
-    )
-    ours = errors.partition("torch/distributed/elastic")[
-        0
-    ]  # torchrun reports the loss in its own way, after us
-    assert "Traceback" not in ours or (lost == "torchrun" and "digitlib/" not in errors)
+    words = f"{num_epochs} of 100000 epochs are kept in {kept}; start the training again"
+    assert num_epochs >= 1 and any(words in line for line in lines)
+    ours, _, _ = errors.partition("torch/distributed/elastic")  # torchrun reports the loss in its own way
+    assert "Traceback" not in ours
 
 
-# --- in one process, as if there were more
+# --- the word for a loss
 
 
 @pytest.fixture
-def as_process(monkeypatch):
-    """Let this process think that it is one of several; sums over processes are set by the test."""
-
-    def as_process(number, num_processes):
-        monkeypatch.setattr(distributed, "num_processes", lambda: num_processes)
-        monkeypatch.setattr(distributed, "rank", lambda: number)
-
-    return as_process
-
-
-def test_without_torchrun_there_is_one_process_and_the_plain_loop(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("WORLD_SIZE", "2")  # other programs set it too
-    assert (distributed.num_processes(), distributed.rank()) == (1, 0)
-    parts = {part: tuple(t[:300].clone() for t in data.load_part(part)) for part in ("train", "validation")}
-    monkeypatch.setattr(recipes, "load_part", parts.__getitem__)
-    monkeypatch.delattr(distributed, "train")
-    assert cli.main(["train", "mlp", "--epochs", "1", "--output", str(tmp_path / "mine.pth")]) == 0
-
-
-def test_the_shares_of_a_batch_are_the_batch(as_process):
-    images, labels = torch.arange(23.0)[:, None], torch.arange(23)
-    seen, weights = [], []
-    for number in range(3):
-        as_process(number, 3)
-        shares = distributed.Shares(
-            nn.Identity(), iter([(images[:15], labels[:15]), (images[15:], labels[15:])])
-        )
-        for own_images, own_labels in shares:
-            assert torch.equal(own_images[:, 0].long(), own_labels)
-            seen += own_labels.tolist()
-        weights.append(shares.weights)
-    assert sorted(seen) == list(range(23))
-    # DistributedDataParallel divides by the number of processes, so the weights of a batch sum to that number
-    assert torch.tensor(weights).sum(dim=0).tolist() == pytest.approx([3, 3])
-
-
-def test_each_image_is_evaluated_once(as_process, monkeypatch):
-    images, labels = (tensor[:101] for tensor in data.load_part("validation"))
-    model = recipes.build_model(find("quick"))
-    expected = distributed.measure(distributed.predict_logits(model, images), labels)
-    partial = []
-    monkeypatch.setattr(distributed, "sum_over_processes", lambda logits: partial.append(logits) or logits)
-    for number in range(3):
-        as_process(number, 3)
-        distributed.evaluate(model, images, labels)
-    whole = torch.stack(partial)
-    assert (whole != 0).any(dim=2).sum(dim=0).tolist() == [1] * 101
-    measured = distributed.measure(whole.sum(dim=0), labels)
-    assert (measured.num_correct, measured.num_images) == (expected.num_correct, 101)
-    assert measured.loss == pytest.approx(expected.loss, abs=1e-6)
-
-
-def test_shared_statistics_of_one_process_are_torch_s_own(monkeypatch):
-    monkeypatch.setattr(distributed, "sum_over_processes", lambda tensor: tensor.clone())
-    x = torch.randn(6, 3, 5, 5, dtype=torch.double, generator=torch.Generator().manual_seed(0)) + 2
-    goal = torch.randn(6, 3, 5, 5, dtype=torch.double, generator=torch.Generator().manual_seed(1))
-    found = []
-    for layer in (nn.BatchNorm2d(3), distributed.SharedBatchNorm2d(3)):
-        layer = layer.double()
-        with torch.no_grad():
-            layer.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
-            layer.bias.copy_(torch.tensor([0.1, 0.2, 0.3]))
-        inputs = x.clone().to(memory_format=torch.channels_last).requires_grad_()
-        outputs = layer(inputs)
-        (outputs * goal).sum().backward()
-        found.append([outputs, inputs.grad, layer.weight.grad, layer.bias.grad, *layer.state_dict().values()])
-        layer.eval()
-        found[-1].append(layer(inputs))
-    for expected, shared in zip(*found, strict=True):
-        torch.testing.assert_close(shared, expected)
-
-
-@pytest.mark.parametrize("batch_size, smallest", [(2, 2), (2749, 20)])
-def test_a_batch_with_fewer_images_than_processes_is_refused(batch_size, smallest, as_process):
-    as_process(0, 24)
-    with pytest.raises(
-        ValueError, match=f"24 processes in every batch, got a batch of {smallest} with 55,000"
-    ):
-        distributed.train(change(find("mlp"), batch_size=batch_size))
-
-
-@pytest.fixture
-def same_sigterm():
-    """Have this process end at SIGTERM as before, afterwards."""
+def alone(monkeypatch):
+    """Have no other process to connect with, and this one end at SIGTERM as before, afterwards."""
+    monkeypatch.setattr(dist, "init_process_group", lambda *arguments, **options: None)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
     before = signal.getsignal(signal.SIGTERM)
-    yield before
+    yield
     signal.signal(signal.SIGTERM, before)
 
 
-def test_a_process_that_lost_another_says_so_before_torchrun_can_end_it(monkeypatch, same_sigterm):
-    monkeypatch.setattr(distributed.dist, "init_process_group", lambda *arguments, **options: None)
-    with distributed._process_group("gloo"):
-        assert callable(signal.getsignal(signal.SIGTERM))
-    assert signal.getsignal(signal.SIGTERM) == same_sigterm
-    for loss in (RuntimeError("[gloo/transport] Connection closed by peer"), KeyboardInterrupt()):
-        with pytest.raises((distributed.ProcessLost, KeyboardInterrupt)), distributed._process_group("gloo"):
-            raise loss
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+@pytest.mark.parametrize(
+    "error, raised, words",
+    [
+        (RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed"), distributed.ProcessLost, "ended, or"),
+        (dist.DistNetworkError("Broken pipe"), distributed.ProcessLost, "another process has ended"),
+        (RuntimeError("out of memory"), RuntimeError, "out of memory"),
+        (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+    ],
+)  # fmt: skip
+def test_a_process_that_is_about_to_end_says_why_before_torchrun_can_end_it(error, raised, words, alone):
+    with pytest.raises(raised, match=words) as caught, distributed._connected("cpu"):
+        raise error
+    assert caught.type is raised
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 
 
-def test_an_error_that_has_nothing_to_do_with_the_others_keeps_its_name(monkeypatch, same_sigterm):
-    monkeypatch.setattr(distributed.dist, "init_process_group", lambda *arguments, **options: None)
-    with pytest.raises(RuntimeError, match="out of memory") as caught, distributed._process_group("gloo"):
-        raise RuntimeError("out of memory")
-    assert not isinstance(caught.value, distributed.ProcessLost)
-    with (
-        pytest.raises(distributed.ProcessLost, match="another process has ended"),
-        distributed._process_group("gloo"),
-    ):
-        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1")
+def test_sigterm_means_that_another_process_is_lost_as_long_as_the_training_lasts(alone):
+    before = signal.getsignal(signal.SIGTERM)
+    with distributed._connected("cpu"):
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+    with pytest.raises(distributed.ProcessLost, match="another one has ended"), distributed._connected("cpu"):
+        signal.raise_signal(signal.SIGTERM)
