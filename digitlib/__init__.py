@@ -8,11 +8,13 @@ A map of the modules, each small enough to read in one sitting:
     training     train_one_epoch, fit -> History
     recipes      the named experiments: model, optimizer, schedule, seed
     checkpoints  save, load, load_or_train
-    predict      a picture of a digit -> the digit and ten probabilities
+    pictures     a file -> grey -> even light -> ink
+    predict      ink -> the digits in MNIST's format -> each digit and ten probabilities
     plotting     galleries, curves, matrices; arrays in, Axes out
     widgets      a pad to draw on, sliders above a figure
     checks       one check an exercise; imported by no other module
     distributed  recipes.train, shared out over several processes
+    storage      where the files of digitlib lie, and how they are written
     __main__     the command line: digitlib recipes | train | evaluate | predict
 
 Importing digitlib does no work and changes nothing: no download, no choice of a device, no seed, and not even torch is
@@ -56,7 +58,7 @@ def __getattr__(name: str) -> object:
     """Import a name of __all__ from its module, once: afterwards it stands here like any other."""
     if (
         name not in _HOMES
-    ):  # a module of digitlib, for one: `from digitlib import predict` then looks for that
+    ):  # a module of digitlib, for one: `from digitlib import predict` looks for that then
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     return globals()[name]

@@ -37,8 +37,8 @@ class DataError(RuntimeError):
 def fetch() -> Path:
     """Verify the four archives and unpack them; archives that are missing are fetched first.
 
-    They come from the repository, where digitlib runs from one, else from the network. Each file takes its name when
-    it is whole, so that an interrupted run leaves no half file; an unpacked file that is damaged is unpacked anew.
+    They come from the repository, where digitlib runs from one, else from the network. An interrupted run leaves no
+    half file; an unpacked file that is damaged is unpacked anew.
 
     Returns:
         `digitlib.storage.own_folder("data")`, ready for `torchvision.datasets.MNIST(folder)`.
@@ -58,10 +58,9 @@ def fetch() -> Path:
             _expect_md5(raw / name, md5)
             _unpack(raw / name)
     except OSError as error:
-        raise DataError(
-            f"{error.filename or raw}: expected a folder that can be read and written, with 70 MB free, found: "
-            f"{error.strerror or error}; make room or set DIGITLIB_DATA to a folder of your own"
-        ) from error
+        expected = f"{error.filename or raw}: expected a folder that can be read and written, with 70 MB free"
+        next_step = "make room or set DIGITLIB_DATA to a folder of your own"
+        raise DataError(f"{expected}, found: {error.strerror or error}; {next_step}") from error
     return folder
 
 
@@ -153,7 +152,6 @@ def batches(
 
     Args:
         images: (N, ...), N at least 1. labels: (N,).
-        batch_size: images a batch, at least 1.
         generator: shuffles anew at each call; without it the order is kept.
     Returns:
         An iterator over images (B, ...) and labels (B,) of the same rows, B = batch_size or the rest.
@@ -172,22 +170,17 @@ def batches(
     return ((images.index_select(0, rows), labels.index_select(0, rows)) for rows in order.split(batch_size))
 
 
-def data_loader(
-    part: str, batch_size: int, *, shuffle: bool = False, seed: int = 0, transform: Callable | None = None
-) -> DataLoader:
-    """Return torchvision's standard way to `batches` of a part: each image opened, transformed, stacked on its own.
+def data_loader(part: str, batch_size: int, *, shuffle: bool = False, seed: int = 0) -> DataLoader:
+    """Return torchvision's standard way to `batches` of a part: each image opened, normalised, stacked on its own.
 
     Args:
         shuffle: draw a new order each epoch, from a generator seeded with `seed`.
-        transform: takes a PIL image; by default ToTensor and Normalize(TRAIN_MEAN, TRAIN_STD).
     Raises: see `load_raw`.
     Taught in notebook 02.
     """
     from torchvision.transforms import Compose, Normalize, ToTensor
 
-    if transform is None:
-        transform = Compose([ToTensor(), Normalize((TRAIN_MEAN,), (TRAIN_STD,))])
-    dataset = _open_mnist(part, transform)
+    dataset = _open_mnist(part, Compose([ToTensor(), Normalize((TRAIN_MEAN,), (TRAIN_STD,))]))
     if part != "test":
         dataset = Subset(dataset, split_indices(len(dataset))[part].tolist())
     generator = torch.Generator().manual_seed(seed)
@@ -206,9 +199,8 @@ def augment(
 
     Args:
         images: float32 (N, 1, 28, 28), normalised with TRAIN_MEAN and TRAIN_STD.
-        generator: a generator on the CPU; the same seed draws the same changes.
-        max_degrees: largest rotation, either way.
-        max_shift: largest shift along each axis, in pixels, before the turn and the change of size.
+        generator: on the CPU; the same seed draws the same changes.
+        max_degrees, max_shift: either way; the shift along each axis, in pixels, before the turn and the scaling.
         max_scale: largest change of size, as a share: 0.1 is from 0.9 to 1.1 times.
     Returns:
         float32 (N, 1, 28, 28), new tensor.
@@ -258,10 +250,8 @@ def coarsen(images: Tensor, generator: torch.Generator, *, share: float = 0.25) 
 def check_normalised(images: Tensor) -> None:
     """Raise a ValueError that names the shape and the dtype expected, unless images is a float (N, 1, 28, 28)."""
     if not images.is_floating_point() or images.shape[1:] != (1, 28, 28):
-        raise ValueError(
-            f"expected normalised float images of shape (N, 1, 28, 28), got {images.dtype} of shape "
-            f"{tuple(images.shape)}; normalise(images) makes them from uint8 images"
-        )
+        got = f"{images.dtype} of shape {tuple(images.shape)}; normalise(images) makes them from uint8 images"
+        raise ValueError(f"expected normalised float images of shape (N, 1, 28, 28), got {got}")
 
 
 def _open_mnist(part: str, transform: Callable | None = None):
@@ -283,11 +273,9 @@ def _fetch_archives(raw: Path, missing: list[str]) -> None:
             try:
                 MNIST(aside, download=True)
             except (RuntimeError, ConnectionError, TimeoutError, HTTPException) as error:
-                raise DataError(
-                    f"{raw}: expected {', '.join(missing)}, found no such file, and the download failed: "
-                    f"{' '.join(str(error).split())}; run again with a network, copy the archives of MNIST there, or "
-                    "set DIGITLIB_DATA to a folder that holds MNIST/raw"
-                ) from error
+                found = f"none, and the download failed: {' '.join(str(error).split())}"
+                next_step = "run again with a network, copy the archives there or set DIGITLIB_DATA"
+                raise DataError(f"{raw}: expected {missing}, found {found}; {next_step}") from error
         for name in missing:
             _expect_md5(source / name, dict(MNIST.resources)[name])
             write_whole(raw / name, (source / name).read_bytes())
@@ -296,10 +284,8 @@ def _fetch_archives(raw: Path, missing: list[str]) -> None:
 def _expect_md5(archive: Path, md5: str) -> None:
     found = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
     if found != md5:
-        raise DataError(
-            f"{archive}: expected MD5 {md5}, found {found} ({archive.stat().st_size:,} bytes): it is damaged or was "
-            "changed; move it away and run again, to fetch it anew, or restore it with git"
-        )
+        found = f"{found} ({archive.stat().st_size:,} bytes); move it away and run again, to fetch it anew"
+        raise DataError(f"{archive}: expected MD5 {md5}, found {found}")
 
 
 def _unpack(archive: Path) -> None:

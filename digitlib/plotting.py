@@ -46,7 +46,6 @@ def gallery(images, labels=None, predictions=None, *, titles=None, num_columns=8
         images: uint8 or float (N, H, W) or (N, 1, H, W), at most 100; high is bright, on one scale for all.
         labels, predictions: int (N,), the true digits and those that a model read.
         titles: N short texts to stand above the digits.
-        num_columns: images in a row.
     Returns:
         Array of Axes, (rows, columns); cells without an image are blank.
     Raises:
@@ -80,7 +79,6 @@ def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.
     Args:
         maps: (C, H, W), what one image became in C channels; or (C, 1, H, W), a layer's filters; at most 100.
         titles: C short texts; without them the channels are numbered from 0.
-        num_columns: maps in a row.
         value: what the colours mean, written beside the colour bar.
     Returns:
         Array of Axes, (rows, columns); cells without a map are blank.
@@ -105,7 +103,6 @@ def pixel_image(image, *, values=False, ticks=False, title="", ax=None) -> Axes:
         image: uint8 or float (H, W) or (1, H, W); high is bright.
         values: write each pixel's value; for at most 12 x 12 pixels, so cut a piece out first.
         ticks: number the rows and columns.
-        title: a short text above the image.
     Raises:
         ValueError: image has another shape, or is too large for values.
     Taught in notebook 02.
@@ -192,7 +189,7 @@ def running_mean(values, window) -> np.ndarray:
     Returns:
         float64 (N,).
     Raises:
-        ValueError: values are empty or not one row of numbers; window is below 1.
+        ValueError: values are empty or not one row of numbers; window is 0.
     Taught in notebook 08.
     """
     values = _series(values, "values")
@@ -205,11 +202,10 @@ def step_losses(step_loss, *, window=50, log_scale=False, ax=None) -> Axes:
     """The loss of each training step, thin, and its running mean, thick.
 
     Args:
-        step_loss: (N,) losses, as in `History.step_loss`.
-        window: how many steps the running mean averages.
+        step_loss: (N,) losses, as in `History.step_loss`; window: see `running_mean`.
         log_scale: draw the losses on a logarithmic axis, which shows the small gains late in training.
     Raises:
-        ValueError: step_loss is empty or not one row of numbers; window is below 1.
+        ValueError: see `running_mean`.
     Taught in notebook 08.
     """
     smooth = running_mean(step_loss, window)
@@ -274,10 +270,7 @@ def class_balance(labels, *, ax=None) -> Axes:
         places = np.arange(10) + (i + 0.5) * width - 0.41
         looks = {"color": COLOURS[i % len(COLOURS)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": PAPER}
         shares = 100 * np.bincount(digits, minlength=10) / len(digits)
-        bars = ax.bar(places, shares, width, label=name, **looks)
-    if len(parts) == 1:
-        background = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}  # or the dashed line runs through
-        ax.bar_label(bars, fmt="%.1f", padding=3, bbox=background)
+        ax.bar(places, shares, width, label=name, **looks)
     ax.axhline(10, color=INK, linestyle="--", linewidth=1, label="equal shares")
     ax.set_xticks(range(10))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, columnspacing=1.2, handlelength=1.6)

@@ -37,8 +37,8 @@ def weights_folder() -> Path:
 def write_whole(path: Path, content: bytes) -> None:
     """Write aside, then move into place in one step: an earlier file stays until the new one is complete.
 
-    Args:
-        path: its folder is made where it is missing.
+    Its folder is made where it is missing.
+
     Raises:
         OSError: the folder cannot be written, or the disk is full; nothing half-written is left.
     """

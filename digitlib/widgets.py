@@ -67,9 +67,6 @@ class DrawPad(anywidget.AnyWidget):
     Args:
         model: maps float32 (N, 1, 28, 28), normalised, to logits (N, 10).
     Attributes:
-        ink: bytes, 280 × 280 levels row by row, 0 = paper, 255 = ink, as the browser sends them.
-        probabilities: ten floats that sum to 1; empty while nothing is drawn.
-        digit: the most probable digit, or None.
         image: uint8 (28, 28), what the network saw, or None.
     Raises:
         TypeError: model is no nn.Module.
@@ -78,9 +75,9 @@ class DrawPad(anywidget.AnyWidget):
 
     _esm = _beside("pad.js") + _beside("draw_pad.js")  # the first is the pad of the book's page, too
     _css = _beside("draw_pad.css")
-    # What the browser sends comes as a memoryview.
+    # 280 x 280 levels row by row, 0 = paper, 255 = ink; what the browser sends comes as a memoryview.
     ink = traitlets.Bytes(b"").tag(sync=True, from_json=lambda levels, _: bytes(levels))
-    probabilities = traitlets.List(traitlets.Float()).tag(sync=True)
+    probabilities = traitlets.List(traitlets.Float()).tag(sync=True)  # ten, or none while nothing is drawn
 
     def __init__(self, model: nn.Module):
         if not isinstance(model, nn.Module):
