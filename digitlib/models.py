@@ -1,7 +1,8 @@
 """The networks: one class an architecture, sizes as arguments.
 
-Every network takes normalised images, float32 (N, 1, 28, 28), and returns logits, float32 (N, 10). Probabilities are
-one softmax away: `logits.softmax(dim=1)`. The loss wants the logits themselves, see notebook 06.
+Every network takes normalised images, float32 (N, 1, 28, 28), and returns logits, float32 (N, 10); images of another
+shape are refused with a ValueError. Probabilities are one softmax away: `logits.softmax(dim=1)`. The loss wants the
+logits themselves, see notebook 06.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,6 @@ class MLP(nn.Module):
 
     Args:
         hidden_sizes: units of each hidden layer; three of them make four dense layers.
-    Shapes: images float32 (N, 1, 28, 28) -> logits float32 (N, 10).
-    Raises:
-        ValueError: forward was given images of another shape.
     Taught in notebook 05.
     """
 
@@ -47,9 +45,6 @@ class CNN(nn.Module):
         num_channels: feature maps of the two convolutions.
         hidden_size: units of the first dense layer.
         dropout: share of the second convolution's maps, and of the dense layer's units, that training leaves out.
-    Shapes: images float32 (N, 1, 28, 28) -> logits float32 (N, 10).
-    Raises:
-        ValueError: forward was given images of another shape.
     Taught in notebook 05. Source: the layout of LeCun et al. 1998, with ReLU and dropout.
     """
 
@@ -74,15 +69,12 @@ class CNN(nn.Module):
 
 
 class RNN(nn.Module):
-    """One simple recurrent layer that reads the image row by row, and a linear output after the last row.
+    """One simple recurrent layer that reads the image as 28 timesteps, row by row, then a linear output.
 
     An `nn.LSTM` or `nn.GRU` of the same sizes may take the place of `rnn`.
 
     Args:
         hidden_size: units of the recurrent layer.
-    Shapes: images float32 (N, 1, 28, 28), read as 28 timesteps of 28 numbers -> logits float32 (N, 10).
-    Raises:
-        ValueError: forward was given images of another shape.
     Taught in notebook 05. Source: Elman 1990; the orthogonal start follows Saxe et al. 2014.
     """
 
@@ -109,9 +101,8 @@ class ConvNet(nn.Module):
     Args:
         num_channels: feature maps of each convolution.
         pooled: which convolutions, counted from 0, are followed by 2×2 max-pooling.
-    Shapes: images float32 (N, 1, 28, 28) -> logits float32 (N, 10).
     Raises:
-        ValueError: the maps shrink to nothing; forward was given images of another shape.
+        ValueError: the maps shrink to nothing.
     Taught in notebook 10. Source: Ioffe and Szegedy 2015 for batch normalisation.
     """
 
