@@ -136,9 +136,9 @@ def normalise(images: Tensor, mean: float = TRAIN_MEAN, std: float = TRAIN_STD) 
 def load_part(part: str) -> tuple[Tensor, Tensor]:
     """Load one part ready for a network: `load_raw`, then `normalise`.
 
+    Args, Raises: see `load_raw`.
     Returns:
         images, float32 (N, 1, 28, 28), normalised with TRAIN_MEAN and TRAIN_STD; labels, int64 (N,).
-    Raises: see `load_raw`.
     Taught in notebook 03.
     """
     images, labels = load_raw(part)
@@ -274,8 +274,8 @@ def _fetch_archives(raw: Path, missing: list[str]) -> None:
                 MNIST(aside, download=True)
             except (RuntimeError, ConnectionError, TimeoutError, HTTPException) as error:
                 found = f"none, and the download failed: {' '.join(str(error).split())}"
-                next_step = "run again with a network, copy the archives there or set DIGITLIB_DATA"
-                raise DataError(f"{raw}: expected {missing}, found {found}; {next_step}") from error
+                hint = "run again with a network, copy the archives there or set DIGITLIB_DATA"
+                raise DataError(f"{raw}: expected {', '.join(missing)}, found {found}; {hint}") from error
         for name in missing:
             _expect_md5(source / name, dict(MNIST.resources)[name])
             write_whole(raw / name, (source / name).read_bytes())

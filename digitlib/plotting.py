@@ -181,11 +181,10 @@ def named_curves(curves, *, ylabel, xlabel="epoch", ax=None) -> Axes:
 
 
 def running_mean(values, window) -> np.ndarray:
-    """The mean of the last `window` values at each place; at the start, of as many as there are.
+    """The mean of the last `window` values, 1 or more, at each place; at the start, of as many as there are.
 
     Args:
         values: (N,) numbers.
-        window: how many values to average, 1 or more.
     Returns:
         float64 (N,).
     Raises:

@@ -18,10 +18,9 @@ from digitlib.training import History, fit
 
 Part = tuple[Tensor, Tensor]  # images and their labels
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
+# A recipe that changes to another optimizer takes over, unless it brings its own: learning rate, momentum.
+OPTIMIZERS = {"adam": (2e-3, 0.0), "adamw": (2e-3, 0.0), "sgd": (0.05, 0.9)}
 SCHEDULES = ("one-cycle", "constant")
-# Where a recipe changes to the other optimizer without a learning rate of its own: (learning rate, momentum).
-OPTIMIZER_DEFAULTS = {"adam": (2e-3, 0.0), "adamw": (2e-3, 0.0), "sgd": (0.05, 0.9)}
 
 
 @dataclass(frozen=True)
@@ -156,8 +155,8 @@ def change(recipe: Recipe, **settings) -> Recipe:
     """
     settings = {name: value for name, value in settings.items() if value is not None}
     optimizer = settings.get("optimizer", recipe.optimizer)
-    if optimizer != recipe.optimizer and optimizer in OPTIMIZER_DEFAULTS:
-        learning_rate, momentum = OPTIMIZER_DEFAULTS[optimizer]
+    if optimizer != recipe.optimizer and optimizer in OPTIMIZERS:
+        learning_rate, momentum = OPTIMIZERS[optimizer]
         settings = {"learning_rate": learning_rate, "momentum": momentum, **settings}
     return replace(recipe, **settings)
 

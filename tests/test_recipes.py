@@ -182,7 +182,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls():
 
 def test_another_optimizer_brings_its_own_learning_rate():
     sgd = change(RECIPES["cnn"], optimizer="sgd")
-    assert (sgd.learning_rate, sgd.momentum) == recipes.OPTIMIZER_DEFAULTS["sgd"]
+    assert (sgd.learning_rate, sgd.momentum) == recipes.OPTIMIZERS["sgd"]
     assert change(RECIPES["cnn"], optimizer="sgd", learning_rate=0.3).learning_rate == 0.3
     assert change(RECIPES["cnn"], optimizer="adam") == RECIPES["cnn"]
     assert change(RECIPES["cnn"], seed=None, num_epochs=None) == RECIPES["cnn"]
