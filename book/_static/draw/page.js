@@ -4,7 +4,7 @@
  * The page "Draw a digit": the pad, the stages, the network, and what they show.
  *
  * The names of this file and of the three others are known in the browser's console as well: try `pad.items`,
- * or `forward(weights, prepare(pad.grey, pad.size).input).probabilities`.
+ * or `forward(network, prepare(pad.grey, pad.size).input).probabilities`.
  */
 
 const STAGES = ["specks", "crop", "proportions", "average", "centre", "invert", "normalise"];
@@ -28,7 +28,7 @@ let placesUsed = 0;
 let frame = 0; // the frame that will answer, where one is asked for
 let timer = 0;
 
-const weights = decodeWeights(WEIGHTS);
+const network = decodeNetwork(NETWORK);
 const samples = SAMPLES.map(decodeBytes);
 const pad = createPad(byId("draw-pad"), {
   onChange: requestAnswer,
@@ -48,12 +48,13 @@ function requestAnswer() {
 function answer() {
   const start = performance.now();
   const prepared = prepare(pad.grey, pad.size, leftOut);
-  const result = prepared && forward(weights, prepared.input);
+  const result = prepared && forward(network, prepared.input);
   const milliseconds = performance.now() - start;
 
+  byId("draw-pad").classList.toggle("draw-empty", pad.isEmpty());
   showAnswer(result?.probabilities);
   drawGrey(byId("draw-input"), prepared?.levels);
-  drawMaps(byId("draw-maps"), weights["conv1.weight"], result?.maps);
+  drawMaps(byId("draw-maps"), network.convolutions[0].weight, result?.maps);
   byId("draw-time").textContent = result ? `Answered in ${milliseconds.toFixed(1)} ms.` : "";
 
   clearTimeout(timer);
@@ -67,6 +68,7 @@ function showAnswer(probabilities) {
   const digit = probabilities ? ranking(probabilities)[0] : null;
   byId("draw-digit").textContent = digit ?? "–";
   byId("draw-sure").textContent = probabilities ? percent(probabilities[digit]) : "nothing drawn yet";
+  byId("draw-doubt").textContent = probabilities ? doubt(probabilities) : "";
   bars.forEach(({ row, bar, number }, i) => {
     row.classList.toggle("draw-best", i === digit);
     bar.style.width = probabilities ? percent(probabilities[i]) : "0";
@@ -74,13 +76,17 @@ function showAnswer(probabilities) {
   });
 }
 
+/** Say in one line that the network is not sure, and the second guess; nothing where it is sure. */
+function doubt(probabilities) {
+  const [first, second] = ranking(probabilities);
+  if (probabilities[first] >= SURE) return "";
+  return `Not sure: it may also be ${second} (${percent(probabilities[second])}).`;
+}
+
 function inWords(probabilities) {
   if (!probabilities) return "The pad is empty.";
-  const [first, second] = ranking(probabilities);
-  return (
-    `The network reads ${first}, with probability ${percent(probabilities[first])}; ` +
-    `next comes ${second}, with ${percent(probabilities[second])}.`
-  );
+  const [digit] = ranking(probabilities);
+  return `The network reads ${digit}, with probability ${percent(probabilities[digit])}. ${doubt(probabilities)}`;
 }
 
 /** Return the digits, the most probable first. */
@@ -95,7 +101,7 @@ function compareStages() {
     drawGrey(byId(`draw-without-${stages.join("-")}`), prepared?.levels);
     let reads = "–";
     if (prepared) {
-      const { probabilities } = forward(weights, prepared.input);
+      const { probabilities } = forward(network, prepared.input);
       const [digit] = ranking(probabilities);
       reads = `${digit}, ${percent(probabilities[digit])}`;
     }
@@ -103,24 +109,23 @@ function compareStages() {
   }
 }
 
-/** Show grey levels, 0 = black; without any, an empty picture. */
-function drawGrey(canvas, levels = new Uint8Array(canvas.width * canvas.height)) {
+/** Show grey levels, 0 = black; without any, nothing. */
+function drawGrey(canvas, levels) {
   const context = canvas.getContext("2d");
   const picture = context.createImageData(canvas.width, canvas.height);
-  picture.data.fill(255);
-  levels.forEach((level, i) => picture.data.fill(level, 4 * i, 4 * i + 3));
+  levels?.forEach((level, i) => picture.data.set([level, level, level, 255], 4 * i));
   context.putImageData(picture, 0, 0);
 }
 
-/** Show each kernel, and under it the feature map that it makes: five in a row. */
+/** Show each kernel, and under it the feature map that it makes: eight in a row. */
 function drawMaps(canvas, kernels, maps) {
   const context = canvas.getContext("2d");
   const picture = context.createImageData(canvas.width, canvas.height);
   const [largestWeight, largestValue] = [largest(kernels.data), maps && largest(maps.data)];
   for (let channel = 0; channel < kernels.shape[0]; channel++) {
-    const [left, top] = [26 * (channel % 5), 42 * Math.floor(channel / 5)];
-    drawSigned(picture, kernels, channel, largestWeight, left, top, 3);
-    if (maps) drawSigned(picture, maps, channel, largestValue, left, top + 16, 1);
+    const [left, top] = [30 * (channel % 8), 48 * Math.floor(channel / 8)];
+    drawSigned(picture, kernels, channel, largestWeight, left + 7, top, 4);
+    if (maps) drawSigned(picture, maps, channel, largestValue, left, top + 14, 1);
   }
   context.putImageData(picture, 0, 0);
 }
@@ -172,9 +177,8 @@ byId("draw-move").addEventListener("click", () => {
 });
 document.querySelectorAll("[data-sample]").forEach((button) => {
   button.addEventListener("click", () => {
-    pad.clear();
     // Smaller than the pad and not in its middle, so that there is something to prepare.
-    pad.add({ pixels: samples[button.dataset.sample], side: 28, left: 30, top: 70, scale: 6 });
+    pad.replace([{ pixels: samples[button.dataset.sample], side: 28, left: 30, top: 70, scale: 6 }]);
   });
 });
 STAGES.forEach((stage) => {

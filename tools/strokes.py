@@ -1,4 +1,4 @@
-"""Digits as strokes: one hundred ways of writing them, drawn for the tests of the page on which readers draw.
+"""Digits as strokes: 114 ways of writing the ten digits, to try out the page on which readers draw.
 
 They were written down by hand, coordinate by coordinate, and resemble no one's handwriting in particular.
 """
@@ -7,8 +7,9 @@ import math
 import random
 import re
 
-# For each digit ten ways of writing it, about 60 wide and 100 high, y downwards. M starts a stroke at a point; L goes
-# on in a straight line to a point, Q and C in a curve, with one and two control points before the end.
+# For each digit ten ways of writing it, and more where networks stumble: 1s with a long flag, 6s with a large loop.
+# They are about 60 wide and 100 high, y downwards. M starts a stroke at a point; L goes on in a straight line to a
+# point, Q and C in a curve, with one and two control points before the end.
 STYLES = {
     0: [
         "M30 0 C-5 0 -5 100 30 100 C65 100 65 0 30 0",
@@ -33,6 +34,14 @@ STYLES = {
         "M25 2 L34 98",
         "M8 30 Q26 22 36 0 Q34 50 32 100",
         "M22 15 L32 0 L32 100 M20 100 L44 100",
+        "M5 32 L40 0 L40 100",
+        "M0 45 L36 0 L36 100",
+        "M2 38 C18 28 30 14 38 0 L34 100",
+        "M10 30 L42 0 L22 100",
+        "M0 40 C16 34 34 16 44 0 L26 100",
+        "M4 42 L40 2 L32 100",
+        "M0 30 C10 26 28 14 34 0 L34 100",
+        "M8 50 L38 0 L38 100",
     ],
     2: [
         "M3 25 C5 -8 60 -8 55 30 C50 60 10 85 0 100 L60 100",
@@ -93,6 +102,12 @@ STYLES = {
         "M46 4 C26 14 8 44 6 70 C6 96 26 102 38 98 C58 90 54 58 34 56 C20 56 10 68 8 78",
         "M38 0 C16 22 4 48 4 72 C6 100 46 104 50 76 C50 52 22 50 6 68",
         "M28 0 C12 30 4 56 6 76 C10 102 48 102 50 76 C50 56 20 56 8 72",
+        "M46 0 C10 20 -6 60 4 84 C14 108 60 104 60 76 C60 46 14 44 2 72",
+        "M40 0 C10 20 -4 56 2 80 C10 108 62 104 60 70 C58 36 8 40 2 74",
+        "M52 6 C20 0 0 40 0 66 C0 112 64 110 64 68 C64 34 12 32 2 66",
+        "M44 4 C24 6 2 40 2 68 C2 106 60 108 62 70 C60 30 10 36 4 68",
+        "M50 0 C20 10 0 44 4 74 C8 104 54 104 54 72 C54 44 14 46 6 72",
+        "M56 10 C40 -8 4 14 2 62 C2 112 62 108 60 68 C58 40 16 40 4 66",
     ],
     7: [
         "M0 2 L56 2 L22 100",
