@@ -44,13 +44,17 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
             raise ImageError(
                 f"expected a picture file, found {found}; check the path, or save the picture again"
             )
-        with warnings.catch_warnings(action="ignore"):  # what Pillow warns of is checked here, or harmless
-            # By its name Pillow would map an uncompressed TIFF into memory, and lose one that lies on its side.
-            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-                limit = MAX_PIXELS_OF_WEBP if image.format == "WEBP" else MAX_PIXELS
-                if image.width * image.height > limit:
-                    raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-                return _to_grey(image)
+        # Pillow's warnings are of what is checked here, or harmless. By its name it would map an uncompressed TIFF
+        # into memory, and lose one that lies on its side, so it gets the open file.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            path.open("rb") as file,
+            Image.open(file, formats=FORMATS) as image,
+        ):
+            limit = MAX_PIXELS_OF_WEBP if image.format == "WEBP" else MAX_PIXELS
+            if image.width * image.height > limit:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            return _to_grey(image)
     except ImageError:
         raise
     except UnidentifiedImageError:

@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 import skimage  # its parts are loaded on first use: importing this module stays cheap
 import torch
 from PIL import Image
@@ -111,38 +112,37 @@ def split_digits(ink: np.ndarray) -> list[np.ndarray]:
     Taught in notebook 11.
     """
     pieces = skimage.measure.label(ink > 0, connectivity=2)
-    lengths, digits = piece_lengths(pieces), []
-    large = [
-        piece
-        for piece in skimage.measure.regionprops(pieces)
-        if lengths[piece.label] >= LARGE * lengths.max()
-    ]
-    if len(large) > 2 * MAX_DIGITS:
-        raise ImageError(
-            f"expected a digit, or up to {MAX_DIGITS} in a row, found {len(large)} pieces; crop the picture"
-        )
-    for piece in large:
-        top, left, bottom, right = piece.bbox
-        labels = [piece.label]
-        for other in list(digits):
-            shared = min(right, other[3]) - max(left, other[1])
-            if shared >= 0.4 * min(right - left, other[3] - other[1]):
-                if max(top, other[0]) - min(bottom, other[2]) > 0.2 * lengths.max():
-                    raise ImageError("expected one row of digits, found several; crop the picture to one row")
-                top, left, bottom, right = (
-                    *np.minimum((top, left), other[:2]),
-                    *np.maximum((bottom, right), other[2:4]),
-                )
-                labels += other[4]
-                digits.remove(other)
-        digits.append((top, left, bottom, right, labels))
-    numbers = np.zeros_like(pieces)
-    for number, digit in enumerate(sorted(digits, key=lambda digit: digit[1] + digit[3]), start=1):
-        numbers[np.isin(pieces, digit[4])] = number
-    nearest = skimage.segmentation.expand_labels(numbers, sum(ink.shape))
-    for piece in skimage.measure.regionprops(pieces):
-        numbers[piece.slice][piece.image] = np.bincount(nearest[piece.slice][piece.image]).argmax()
-    return [np.where(numbers == number, ink, 0) for number in range(1, len(digits) + 1)]
+    lengths = piece_lengths(pieces)
+    is_large = lengths >= LARGE * lengths.max()
+    if is_large.sum() > 2 * MAX_DIGITS:
+        expected = f"expected a digit, or up to {MAX_DIGITS} in a row"
+        raise ImageError(f"{expected}, found {is_large.sum()} pieces; crop the picture")
+    digits = np.where(is_large[pieces], pieces, 0)
+    while pair := _find_overlap(digits, 0.2 * lengths.max()):
+        digits[digits == pair[1]] = pair[0]
+    nearest = skimage.segmentation.expand_labels(digits, sum(ink.shape))
+    for label, box in enumerate(scipy.ndimage.find_objects(pieces), start=1):
+        piece = pieces[box] == label
+        digits[box][piece] = np.bincount(nearest[box][piece]).argmax()
+    alone = [np.where(digits == number, ink, 0) for number in np.unique(digits)[1:]]
+    return sorted(alone, key=lambda digit: sum((digit > 0).any(0).nonzero()[0][[0, -1]]))
+
+
+def _find_overlap(digits: np.ndarray, most: float) -> tuple[int, int] | None:
+    """Return two numbers of a label image whose columns overlap, by two fifths of the narrower; None if there are none.
+
+    Raises:
+        ImageError: more than this many rows lie between the two.
+    """
+    boxes = [(number, *box) for number, box in enumerate(scipy.ndimage.find_objects(digits), start=1) if box]
+    for (one, rows, columns), (other, other_rows, other_columns) in itertools.combinations(boxes, 2):
+        shared = min(columns.stop, other_columns.stop) - max(columns.start, other_columns.start)
+        narrower = min(columns.stop - columns.start, other_columns.stop - other_columns.start)
+        if shared >= 0.4 * narrower:
+            if max(rows.start, other_rows.start) - min(rows.stop, other_rows.stop) > most:
+                raise ImageError("expected one row of digits, found several; crop the picture to one row")
+            return one, other
+    return None
 
 
 def cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
@@ -205,10 +205,8 @@ def to_mnist_format(ink: np.ndarray) -> np.ndarray:
     Taught in notebook 11. Source: LeCun et al. 1998, section III.A.
     """
     digit = ink[_box(ink > 0)]
-    missing = max(digit.shape) - np.array(
-        digit.shape
-    )  # padding to a square first keeps the proportions exactly
-    square = np.pad(digit, [(n // 2, n - n // 2) for n in missing])
+    missing = max(digit.shape) - np.array(digit.shape)
+    square = np.pad(digit, [(n // 2, n - n // 2) for n in missing])  # keeps the proportions exactly
     # Antialiased, and a digit that has 20 pixels already stays as it is.
     small = np.asarray(Image.fromarray(square).resize((20, 20), Image.Resampling.BILINEAR))
     small = small / small.max()  # a thin pen would otherwise come out as pale as it is thin
