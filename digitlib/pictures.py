@@ -174,10 +174,10 @@ def _drop_lines(mask: np.ndarray) -> np.ndarray:
     pieces = skimage.measure.label(mask, connectivity=2)
     boxes = scipy.ndimage.find_objects(pieces)
     shapes = [(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in boxes]
-    tallest = max((height for height, width in shapes if width <= 4 * height), default=0)
+    tallest = max((height for height, width in shapes if width <= 8 * height), default=0)
     for label, ((rows, columns), (height, width)) in enumerate(zip(boxes, shapes), start=1):
         ends = [rows.start, columns.start, mask.shape[0] - rows.stop, mask.shape[1] - columns.stop]
-        is_line = width > max(4 * height, 1.2 * tallest)
+        is_line = width > max(8 * height, 1.2 * tallest)
         if ends.count(0) > 1:
             piece = np.pad(pieces[rows, columns] == label, 1)
             is_line |= not skimage.morphology.isotropic_erosion(piece, 0.008 * max(mask.shape)).any()

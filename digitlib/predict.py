@@ -155,7 +155,7 @@ def cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
     """
     digit = digit[_box(digit > 0)]
     height, width = digit.shape
-    if width < height / 2:
+    if not height / 2 <= width <= MAX_DIGITS * height:  # narrow, or a bar
         return [digit]
     num = max(2, round(4 * width / height))  # a cut every quarter of the height, or none
     strip = np.zeros(digit.shape, int)  # the number of cuts to the left of each pixel
@@ -179,7 +179,8 @@ def cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
 
 def _cut(ink: np.ndarray, column: float, reach: float) -> np.ndarray:
     """Return, for each row, where the path from top to bottom near a column runs that crosses least ink."""
-    start, stop = max(0, round(column - reach)), min(ink.shape[1], round(column + reach) + 1)
+    start = min(max(0, round(column - reach)), ink.shape[1] - 1)  # one column at least, of very small digits too
+    stop = round(column + reach) + 1
     # A row above and one below cost next to nothing: the path is free to begin and to end anywhere.
     cost = np.pad(ink[:, start:stop] + 0.005, ((1, 1), (0, 0)), constant_values=1e-6)
     path, _ = skimage.graph.route_through_array(cost, (0, 0), (cost.shape[0] - 1, cost.shape[1] - 1))
