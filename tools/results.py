@@ -44,7 +44,7 @@ COPIES = {
     "results-table": ROOT / "README.md",
     "bench-scaling": ROOT / "book" / "scaling.md",
 }  # by the table's cell
-SEEDS = {name: tuple(range(5 if recipe.model == "convnet" else 3)) for name, recipe in RECIPES.items()}
+SEEDS = {name: tuple(range(5 if recipe.num_epochs == 1 else 3)) for name, recipe in RECIPES.items()}
 BF16_SEEDS = {name: SEEDS[name] for name, recipe in RECIPES.items() if recipe.model == "convnet"}
 ENSEMBLE = "best"  # the recipe whose seeds vote together
 
