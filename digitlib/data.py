@@ -289,7 +289,7 @@ def _expect_md5(archive: Path, md5: str) -> None:
 
 
 def _unpack(archive: Path) -> None:
-    """Unpack, unless that is done: an archive ends with the checksum and the length of what it holds (RFC 1952)."""
+    """Unpack, unless that is done: an archive ends with the checksum and length of what it holds (RFC no. 1952)."""
     content, unpacked = archive.read_bytes(), archive.with_suffix("")
     data = unpacked.read_bytes() if unpacked.exists() else b""
     if not content.endswith(struct.pack("<II", zlib.crc32(data), len(data))):
