@@ -111,11 +111,7 @@ class ConvNet(nn.Module):
         layers, num_in, size = [], 1, IMAGE_SIZE
         for number, num_out in enumerate(num_channels):
             # Without a bias: the normalisation would take it away again, and adds one of its own.
-            layers += [
-                nn.Conv2d(num_in, num_out, kernel_size=3, bias=False),
-                nn.BatchNorm2d(num_out),
-                nn.ReLU(),
-            ]
+            layers += [nn.Conv2d(num_in, num_out, 3, bias=False), nn.BatchNorm2d(num_out), nn.ReLU()]
             num_in, size = num_out, size - 2
             if number in pooled:
                 layers.append(nn.MaxPool2d(2))
