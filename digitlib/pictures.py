@@ -22,7 +22,7 @@ MAX_PIXELS, MAX_PIXELS_OF_WEBP = 64_000_000, 24_000_000  # WebP's decoder holds 
 SIDE = (
     400  # pixels of the result: plenty for the 28 that a network sees, and a camera's noise is averaged away
 )
-LARGE = 0.4  # of the longest piece: from there on a piece may be a digit, below it is part of one, or a speck
+LARGE = 0.4  # of the highest piece: from there on a piece may be a digit, below it is part of one, or a speck
 
 
 class ImageError(ValueError):
@@ -75,7 +75,7 @@ def _to_grey(image: Image.Image) -> np.ndarray:
     if image.mode in ("I", "F") or image.mode.startswith(
         "I;16"
     ):  # no mode that has a fixed white in practice
-        image = image.convert("F")
+        image = image if image.mode == "F" else image.convert("F")
     elif image.mode in ("1", "P", "PA"):  # the entries of a palette cannot be averaged
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "L")
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)  # JPEGs are decoded at a fraction of their size
@@ -144,7 +144,7 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     if not body.any():
         raise ImageError("expected a digit, found a blank picture; write darker, or crop it closer")
     near = skimage.morphology.isotropic_dilation(
-        body, 0.1 * max(piece_lengths(skimage.measure.label(body, connectivity=2)))
+        body, 0.1 * max(piece_heights(skimage.measure.label(body, connectivity=2)))
     )
     floor = min(np.percentile(smooth[~near], 99.9), threshold) if not near.all() else 0.0
     kept = _drop_specks(near & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold), dark)
@@ -180,7 +180,8 @@ def _drop_lines(mask: np.ndarray) -> np.ndarray:
         is_line = width > max(8 * height, 1.2 * tallest)
         if ends.count(0) > 1:
             piece = np.pad(pieces[rows, columns] == label, 1)
-            is_line |= not skimage.morphology.isotropic_erosion(piece, 0.008 * max(mask.shape)).any()
+            core = skimage.morphology.isotropic_erosion(piece, 0.008 * max(mask.shape))
+            is_line |= core.sum() < 0.01 * piece.sum()  # where squares cross, a little is left
         if is_line:
             pieces[pieces == label] = 0
     return pieces > 0
@@ -191,13 +192,13 @@ def _drop_specks(mask: np.ndarray, dark: np.ndarray) -> np.ndarray:
     pieces = skimage.measure.label(mask, connectivity=2)
     mass = np.bincount(pieces.ravel(), weights=(dark * mask).ravel())
     pieces[mass[pieces] < 0.05 * mass.max()] = 0
-    lengths = piece_lengths(pieces)
-    large = (lengths >= LARGE * lengths.max())[pieces] & (pieces > 0)
-    near = skimage.morphology.isotropic_dilation(large, 0.3 * lengths.max() + 1)
+    heights = piece_heights(pieces)
+    large = (heights >= LARGE * heights.max())[pieces] & (pieces > 0)
+    near = skimage.morphology.isotropic_dilation(large, 0.3 * heights.max() + 1)
     return np.isin(pieces, pieces[near]) & (pieces > 0)
 
 
-def piece_lengths(pieces: np.ndarray) -> np.ndarray:
-    """Return the longer side of each piece's box by its label, the background's 0 included; 0 where it is gone."""
+def piece_heights(pieces: np.ndarray) -> np.ndarray:
+    """Return each piece's height by its label, the background's 0 included; 0 where it is gone. A row may be wide."""
     boxes = scipy.ndimage.find_objects(pieces)
-    return np.array([0, *(max(side.stop - side.start for side in box) if box else 0 for box in boxes)])
+    return np.array([0, *(box[0].stop - box[0].start if box else 0 for box in boxes)])

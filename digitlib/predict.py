@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from digitlib.data import normalise
 from digitlib.evaluation import predict_logits
-from digitlib.pictures import LARGE, ImageError, find_ink, load_grey, piece_lengths
+from digitlib.pictures import LARGE, ImageError, find_ink, load_grey, piece_heights
 
 MAX_DIGITS = 40
 SURE = 0.9  # of the probability; chosen on the validation part, see book/handwriting.md
@@ -112,13 +112,13 @@ def split_digits(ink: np.ndarray) -> list[np.ndarray]:
     Taught in notebook 11.
     """
     pieces = skimage.measure.label(ink > 0, connectivity=2)
-    lengths = piece_lengths(pieces)
-    is_large = lengths >= LARGE * lengths.max()
+    heights = piece_heights(pieces)
+    is_large = heights >= LARGE * heights.max()
     if is_large.sum() > 2 * MAX_DIGITS:
         expected = f"expected a digit, or up to {MAX_DIGITS} in a row"
         raise ImageError(f"{expected}, found {is_large.sum()} pieces; crop the picture")
     digits = np.where(is_large[pieces], pieces, 0)
-    while pair := _find_overlap(digits, 0.2 * lengths.max()):
+    while pair := _find_overlap(digits, 0.2 * heights.max()):
         digits[digits == pair[1]] = pair[0]
     nearest = skimage.segmentation.expand_labels(digits, sum(ink.shape))
     for label, box in enumerate(scipy.ndimage.find_objects(pieces), start=1):
@@ -179,7 +179,7 @@ def cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
 
 def _cut(ink: np.ndarray, column: float, reach: float) -> np.ndarray:
     """Return, for each row, where the path from top to bottom near a column runs that crosses least ink."""
-    start = min(max(0, round(column - reach)), ink.shape[1] - 1)  # one column at least, of very small digits too
+    start = min(max(0, round(column - reach)), ink.shape[1] - 1)  # one column at least, of tiny digits too
     stop = round(column + reach) + 1
     # A row above and one below cost next to nothing: the path is free to begin and to end anywhere.
     cost = np.pad(ink[:, start:stop] + 0.005, ((1, 1), (0, 0)), constant_values=1e-6)

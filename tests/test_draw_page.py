@@ -137,8 +137,8 @@ def test_specks_are_dropped_by_the_library_s_rule():
         assert np.array_equal(
             np.frombuffer(base64.b64decode(text), np.float32).reshape(120, 120), image * kept
         )
-        lengths = pictures.piece_lengths(skimage.measure.label(image > 0, connectivity=2))[1:]
-        num_pieces.append((len(lengths), np.count_nonzero(kept != (image > 0)) > 0))
+        heights = pictures.piece_heights(skimage.measure.label(image > 0, connectivity=2))[1:]
+        num_pieces.append((len(heights), np.count_nonzero(kept != (image > 0)) > 0))
     assert 20 <= sum(dropped for _, dropped in num_pieces) <= 50  # of both there are enough
 
 

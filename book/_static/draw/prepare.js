@@ -49,19 +49,19 @@ function prepare(ink, size, leftOut = new Set()) {
 
 /**
  * Drop pieces with less than a twentieth of the heaviest one's ink, and small ones far from all large ones. Large is
- * from two fifths of the longest piece's length on; far is three tenths of it.
+ * from two fifths of the highest piece's height on; far is three tenths of it.
  */
 function dropSpecks(ink, size) {
   const { labels, masses } = labelPieces(ink, size);
   const heavy = masses.map((mass, label) => label).filter((label) => masses[label] >= 0.05 * Math.max(...masses));
   const pieces = heavy.map((label) => {
-    const { width, height } = findBox({ pixels: labels.map((other) => other === label), width: size, height: size });
-    return { label, length: Math.max(width, height) };
+    const { height } = findBox({ pixels: labels.map((other) => other === label), width: size, height: size });
+    return { label, height };
   });
-  const longest = Math.max(...pieces.map((piece) => piece.length));
-  const isLarge = (piece) => piece.length >= 0.4 * longest;
+  const highest = Math.max(...pieces.map((piece) => piece.height));
+  const isLarge = (piece) => piece.height >= 0.4 * highest;
   const isNear = (piece) =>
-    pieces.some((other) => isLarge(other) && distance(labels, size, piece.label, other.label) <= 0.3 * longest + 1);
+    pieces.some((other) => isLarge(other) && distance(labels, size, piece.label, other.label) <= 0.3 * highest + 1);
   const kept = new Set(pieces.filter((piece) => isLarge(piece) || isNear(piece)).map((piece) => piece.label));
   return ink.map((level, i) => (kept.has(labels[i]) ? level : 0));
 }
