@@ -1,10 +1,10 @@
 """Measure how each recipe reads digits by other writers, with and without each stage of preprocessing.
 
-The images are scikit-learn's `load_digits`: 1,797 digits of 8x8 pixels, by 43 writers that are not in MNIST. Nothing
-was trained or chosen on them. The tables go into book/handwriting.md, with 95% intervals (Wilson's).
+The images are scikit-learn's `load_digits`: 1,797 digits of 8x8 pixels, by 13 writers that are not in MNIST. Nothing
+was trained on them. The table goes into book/handwriting.md, with 95% intervals (Wilson's, of the images).
 
 Example:
-    python -m tools.handwriting               every recipe, into the page; five minutes, and the training
+    python -m tools.handwriting               every recipe, into the page; some minutes, and the training
     python -m tools.handwriting cnn           this recipe, on the screen alone
 
 A recipe that has no checkpoint yet is trained first. Source of the images: E. Alpaydin and C. Kaynak, "Optical
@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from digitlib import checkpoints
 from digitlib.data import normalise
 from digitlib.evaluation import accuracy_interval, predict_logits
-from digitlib.predict import ImageError, find_ink, split_digits, to_mnist_format
+from digitlib.pictures import ImageError, find_ink
+from digitlib.predict import split_digits, to_mnist_format
 from digitlib.recipes import RECIPES, find
 from tools.pages import insert_table, write_whole
 
@@ -118,7 +119,7 @@ def enlarge(image: np.ndarray, number: int, filter: Image.Resampling) -> np.ndar
 
 
 def photo(image: np.ndarray, number: int, filter: Image.Resampling) -> np.ndarray:
-    """Take an enlarged picture through all that `digitlib predict` does; return nothing where it refuses."""
+    """Take an enlarged picture through what `digitlib predict` does before it asks a network; nothing if refused."""
     try:
         digits = split_digits(find_ink(enlarge(image, number, filter)))
     except ImageError:
@@ -165,7 +166,7 @@ def as_markdown(results: dict[str, dict[str, float]], num_images: int) -> str:
         shares = []
         for accuracies in results.values():
             low, high = accuracy_interval(round(accuracies[stage] * num_images), num_images)
-            # On two lines: a page has room for seven columns then.
+            # On two lines: a page has room for all columns then.
             shares.append(f"{accuracies[stage]:.1%}<br>{100 * low:.1f}–{100 * high:.1f}")
         lines.append(f"| {stage} | {' | '.join(shares)} |")
     return "\n".join(lines)
