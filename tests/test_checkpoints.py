@@ -608,8 +608,6 @@ def test_the_recommended_network_is_found_without_training(shipped, tmp_path):
 def test_the_network_in_the_repository_reads_as_many_images_as_it_says():
     """Up to 3 of 5,000: processors round otherwise, which turns the answer on an image that is hardly decided."""
     path = storage.weights_folder() / "best.pth"
-    if not path.exists():
-        pytest.skip("make weights has not been run")
     checkpoint = load_recommended()
     assert checkpoint.recipe == recipes.find("best") and path.stat().st_size < 700_000
     assert {tensor.dtype for tensor in checkpoint.model.parameters()} == {torch.float32}

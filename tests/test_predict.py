@@ -9,7 +9,8 @@ from PIL import Image
 from torch import nn
 
 from digitlib import checkpoints
-from digitlib.data import load_raw
+from digitlib.data import load_part, load_raw
+from digitlib.evaluation import predict_logits
 from digitlib.predict import (
     MAX_DIGITS,
     SURE,
@@ -217,6 +218,14 @@ def test_hardly_any_of_mnist_s_digits_is_cut_in_two_or_refused(model):
 
     images, _ = load_raw("validation")
     assert sum(count(image) != 1 for image in images[:500]) <= 4
+
+
+def test_most_wrong_answers_are_not_sure_and_nearly_all_right_ones_are(model):
+    images, labels = load_part("validation")
+    probabilities, digits = predict_logits(model, images).softmax(dim=1).max(dim=1)
+    is_wrong, is_sure = digits != labels, probabilities >= SURE
+    assert is_sure[is_wrong].double().mean() < 0.5
+    assert is_sure[~is_wrong].double().mean() > 0.99
 
 
 # --- accuracy, on pictures that nothing was chosen on
