@@ -103,13 +103,16 @@ def even_light(grey: np.ndarray) -> tuple[np.ndarray, bool]:
     """
     side = max(grey.shape)
     grey = grey / max(grey.max(), 0.05)
-    # Writing is what differs much from its surroundings but covers little: its sign is that of the third moment.
-    difference = grey - skimage.filters.gaussian(grey, 0.07 * side)
-    if (difference**3).sum() > 0:  # light on dark
-        grey = 1 - grey
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    is_photo = np.mean(np.abs(border - np.median(border)) < 0.01) <= 0.5
-    paper = np.full_like(grey, np.median(border))
+    level = np.median(border)
+    # A camera sees no paper of one level, and none that is white or black to the last pixel.
+    is_photo = max(np.mean(np.abs(border - end) < 0.01) for end in (level, 0, 1)) < 0.25
+    # Paper lies along the border of a drawing. In a photo a shadow or a desk may, but writing is what differs much
+    # from its surroundings and covers little: its sign is that of the third moment.
+    difference = grey - skimage.filters.gaussian(grey, 0.07 * side)
+    if (difference**3).sum() > 0 if is_photo else level < (grey.min() + grey.max()) / 2:  # light on dark
+        grey, level = 1 - grey, 1 - level
+    paper = np.full_like(grey, level)
     if is_photo:
         # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes.
         window = skimage.morphology.disk(max(1, round(0.07 * side)), decomposition="sequence")
