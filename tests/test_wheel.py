@@ -77,6 +77,7 @@ def test_the_wheel_holds_the_library_its_scripts_and_weights_and_nothing_else(wh
 USE_ALL = """
 import json, os, sys
 import digitlib
+from digitlib import checkpoints, recipes
 from digitlib.data import DataError, load_part
 from digitlib.widgets import DrawPad
 
@@ -116,7 +117,7 @@ def test_everything_works_from_the_wheel(installed):
     )
     for words in (
         "without a network",
-        "run again with a network, copy the archives of MNIST there",
+        "run again with a network, copy the archives there",
         "DIGITLIB_DATA",
     ):
         assert words in found["without data"]
