@@ -262,7 +262,8 @@ HOSTILE = {
         lambda four: Image.fromarray(np.hypot(*(np.mgrid[:400, :400] % 8 - 4)) > 2.5),
         "found 2500 pieces",
     ),
-    "squares.png": (lambda four: Image.fromarray((np.indices((400, 400)) // 7).sum(0) % 2 > 0), "blank"),
+    # Neither paper nor ink: any answer will do, so long as it comes soon.
+    "squares.png": (lambda four: Image.fromarray((np.indices((400, 400)) // 7).sum(0) % 2 > 0), ""),
 }
 
 
