@@ -19,9 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 # No other decoder sees a stranger's file: Pillow has some that start programs (EPS) or are hardly ever used.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS, MAX_PIXELS_OF_WEBP = 64_000_000, 24_000_000  # WebP's decoder holds the picture several times over
-SIDE = (
-    400  # pixels of the result: plenty for the 28 that a network sees, and a camera's noise is averaged away
-)
+SIDE = 400  # pixels of the result: plenty for the network's 28, and a camera's noise is averaged away
 LARGE = 0.4  # of the highest piece: from there on a piece may be a digit, below it is part of one, or a speck
 
 
@@ -72,9 +70,7 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
 def _to_grey(image: Image.Image) -> np.ndarray:
     if image.format == "TIFF":
         image.load()  # Pillow turns these upright as it loads them; only then is their size what it says
-    if image.mode in ("I", "F") or image.mode.startswith(
-        "I;16"
-    ):  # no mode that has a fixed white in practice
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):  # in practice none has a fixed white
         image = image if image.mode == "F" else image.convert("F")
     elif image.mode in ("1", "P", "PA"):  # the entries of a palette cannot be averaged
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "L")
@@ -146,9 +142,8 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     body = _drop_specks(_drop_lines(body) if side > 64 else body, dark)
     if not body.any():
         raise ImageError("expected a digit, found a blank picture; write darker, or crop it closer")
-    near = skimage.morphology.isotropic_dilation(
-        body, 0.1 * max(piece_heights(skimage.measure.label(body, connectivity=2)))
-    )
+    height = max(piece_heights(skimage.measure.label(body, connectivity=2)))
+    near = skimage.morphology.isotropic_dilation(body, 0.1 * height)
     floor = min(np.percentile(smooth[~near], 99.9), threshold) if not near.all() else 0.0
     kept = _drop_specks(near & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold), dark)
     levels = (dark - floor) / (np.percentile(smooth[body], 90) - floor)

@@ -9,6 +9,8 @@
 
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,12 +73,10 @@ def predict_number(model: nn.Module, path: str | os.PathLike) -> list[Prediction
     Raises:
         ImageError: the file is no readable picture, nothing is written on it, or digits stand above one another.
     """
-    try:
+    with _naming(path):
         digits = split_digits(find_ink(load_grey(path)))
-        parts = [part for digit in digits for part in cut_touching(model, digit)]
-        return predict_images(model, [torch.from_numpy(to_mnist_format(part)) for part in parts])
-    except ImageError as error:  # a stage sees no file
-        raise ImageError(f"{path}: {error}") from None
+    parts = [part for digit in digits for part in cut_touching(model, digit)]
+    return predict_images(model, [torch.from_numpy(to_mnist_format(part)) for part in parts])
 
 
 def prepare(path: str | os.PathLike) -> Tensor:
@@ -86,9 +86,16 @@ def prepare(path: str | os.PathLike) -> Tensor:
         ImageError: the file is no readable picture, or nothing is written on it.
     Taught in notebook 11.
     """
-    try:
+    with _naming(path):
         return torch.from_numpy(to_mnist_format(find_ink(load_grey(path))))
-    except ImageError as error:  # a stage sees no file
+
+
+@contextmanager
+def _naming(path: str | os.PathLike) -> Iterator[None]:
+    """Let an error of a stage, which sees no file, name the file."""
+    try:
+        yield
+    except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
 
 
