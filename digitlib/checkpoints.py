@@ -7,8 +7,10 @@ version. It is read with `weights_only=True`, so that a file from a stranger can
 import hashlib
 import io
 import json
+import os
 import pickletools
 import re
+import stat
 import tempfile
 import warnings
 import zipfile
@@ -33,11 +35,12 @@ LARGEST_FILE = 64_000_000  # bytes: 16 million weights
 MOST_RECORDS = 1_000  # a file has one for each tensor
 LARGEST_PICKLE = 50_000  # bytes: it names the tensors, and describes the rest
 LONGEST_RECIPE = 2_000  # characters
+SEAL = 64  # bytes of the digest, in hexadecimal digits, at a file's end
 # What torch.save asks for where tensors hold floats or counts. torch.load would grant more: bytearray(10**12), for one.
 _NAMES = ["collections OrderedDict", "torch._utils _rebuild_tensor_v2"]
 _NAMES += ["torch FloatStorage", "torch DoubleStorage", "torch LongStorage"]
 # What to do next.
-_ANEW = "train it anew, `digitlib train RECIPE`, or name another file"
+_ANEW = "name another file, or move it away and train anew, `digitlib train RECIPE`"
 _ELSEWHERE = "make room, name another file (--output), or set DIGITLIB_CHECKPOINTS to a folder of your own"
 
 
@@ -78,7 +81,7 @@ def save(
     """Write a checkpoint, whole or not at all: an earlier file at that path stays until the new one is complete.
 
     Args:
-        path: its folder is made where it is missing; a symbolic link to a file stays one.
+        path: its folder is made where it is missing; a symbolic link stays one, and an earlier file's permissions.
         recipe: how the model was trained; its architecture must be the model's.
     Raises:
         CheckpointError: the file cannot be written, or could not be loaded again: a weight is not a finite number,
@@ -99,10 +102,12 @@ def save(
     }
     buffer = io.BytesIO()  # torch words a full disk worse than the operating system does
     torch.save(content, buffer)
+    data = _sealed(buffer.getvalue())
     with _refusing(path, "a network that load will take", "train it anew"):
-        _restore(buffer.getvalue())
+        _restore(data)
     with _refusing(path, "a file that can be written", _ELSEWHERE):
-        write_whole(_real_path(path), buffer.getvalue())
+        _expect_writable(path)
+        write_whole(path, data)
 
 
 def load(path: Path | str) -> Checkpoint:
@@ -116,8 +121,7 @@ def load(path: Path | str) -> Checkpoint:
     path = Path(path)
     with _refusing(path, "a checkpoint of digitlib", _ANEW):
         _expect_file(path)
-        with path.open("rb") as file:
-            return _restore(file.read(LARGEST_FILE + 1))  # a file may hold more than it says
+        return _restore(_read(path))
 
 
 def load_recommended() -> Checkpoint:
@@ -162,13 +166,19 @@ def ensure_writable(path: Path) -> None:
     """Make the folder of path and try a file in it, so that a long training does not end at a closed door.
 
     Raises:
-        CheckpointError: it cannot be written, or path names something else than a file.
+        CheckpointError: it cannot be written, or path names something else than a new file or an earlier checkpoint.
     """
     with _refusing(path, "a file that can be written", _ELSEWHERE):
-        folder = _real_path(path).parent
+        _expect_writable(path)
+        folder = path.resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+    if path.exists():
+        with _refusing(
+            path, "a new name, or a checkpoint to replace", "move it away or name another (--output)"
+        ):
+            _restore(_read(path))
 
 
 @contextmanager
@@ -181,17 +191,23 @@ def _refusing(path: Path, expected: str, next_step: str) -> Iterator[None]:
         raise CheckpointError(f"{path}: expected {expected}, found: {found}; {next_step}") from error
 
 
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LARGEST_FILE + 1)  # a file may hold more than it says
+
+
 def _expect_file(path: Path) -> None:
     if not path.is_file():
         there = "a folder" if path.is_dir() else "something that is no ordinary file"
         raise ValueError(there if path.exists() else "no such file")
 
 
-def _real_path(path: Path) -> Path:
-    """Follow links to the file that is to be replaced; what else may have that name, a device for one, stays."""
+def _expect_writable(path: Path) -> None:
+    """Refuse to replace what is no file, a device for one, or is read-only, though root could."""
     if path.exists():
         _expect_file(path)
-    return path.resolve()
+        if not (path.stat().st_mode & stat.S_IWUSR and os.access(path, os.W_OK)):
+            raise ValueError("a read-only file")
 
 
 def _restore(data: bytes) -> Checkpoint:
@@ -201,6 +217,7 @@ def _restore(data: bytes) -> Checkpoint:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"another file of torch.save, as a bare state_dict is, where save writes a {FORMAT}")
+    _expect_seal(data)
     weights, history = content["state_dict"], content["history"]
     tensors = [value for value in (*weights.values(), *history.values()) if torch.is_tensor(value)]
     if sum(tensor.nbytes for tensor in tensors) > len(data):  # one number may be repeated, and take no space
@@ -225,6 +242,20 @@ def _restore(data: bytes) -> Checkpoint:
     return Checkpoint(model.eval(), recipe, history, metrics, str(content["version"]))
 
 
+def _sealed(archive: bytes) -> bytes:
+    """Add the digest of all bytes as the archive's comment: an archive has no checksum of its own table of contents."""
+    announced = archive[:-2] + SEAL.to_bytes(2, "little")
+    return announced + hashlib.sha256(announced).hexdigest().encode()
+
+
+def _expect_seal(data: bytes) -> None:
+    is_sealed = (
+        data[-22:-18] != b"PK\x05\x06"
+    )  # there an archive without a comment ends, as one of digitlib once did
+    if is_sealed and hashlib.sha256(data[:-SEAL]).hexdigest().encode() != data[-SEAL:]:
+        raise ValueError("a damaged file: its digest is another")
+
+
 def _expect_modest(data: bytes) -> None:
     """Refuse what would take far more time or memory to read than its own bytes, or could run code."""
     if len(data) > LARGEST_FILE or data.count(b"PK\x01\x02") > MOST_RECORDS:  # that announces a record
@@ -238,6 +269,8 @@ def _expect_modest(data: bytes) -> None:
         if num_bytes > len(data) or len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
             raise ValueError("an archive of another kind, or one that unpacks to more than its own size")
         _expect_plain(archive.read(pickles[0]))
+        if damaged := archive.testzip():
+            raise ValueError(f"a damaged file: the checksum of {damaged} is another")
 
 
 def _expect_plain(pickled: bytes) -> None:

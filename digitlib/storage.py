@@ -1,6 +1,9 @@
 """Where digitlib keeps its files, and how it writes them: whole or not at all."""
 
 import os
+import platform
+import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -37,14 +40,37 @@ def weights_folder() -> Path:
 def write_whole(path: Path, content: bytes) -> None:
     """Write aside, then move into place in one step: an earlier file stays until the new one is complete.
 
-    Its folder is made where it is missing.
+    Its folder is made where it is missing; the earlier file's permissions are kept, and a link stays a link to it.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; nothing half-written is left.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in path.parent.glob(f"{_aside()}*"):
+        if not _is_running(left_over.name.split("-")[-2]):  # a process that was killed could not tidy up
+            shutil.rmtree(left_over, ignore_errors=True)
     # A folder aside, not a file of tempfile's, which nobody but its owner could read.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as aside:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{_aside()}{os.getpid()}-") as aside:
         complete = Path(aside) / path.name
         complete.write_bytes(content)
+        if path.exists():
+            shutil.copymode(path, complete)
         os.replace(complete, path)
+
+
+def _aside() -> str:
+    """How the folders of this computer begin: another one, which shares the disk, has processes of its own."""
+    return f".writing-{re.sub('[^A-Za-z0-9]', '', platform.node())}-"
+
+
+def _is_running(number: str) -> bool:
+    if os.name == "nt" or not number.isdecimal():  # Windows has no such question; what is not ours stays
+        return True
+    try:
+        os.kill(int(number), 0)  # asks, and sends nothing
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        pass
+    return True
