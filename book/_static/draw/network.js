@@ -15,7 +15,10 @@ function decodeNetwork({ convolutions, fc }) {
 
 /** Turn base64 text into a Uint8Array. */
 function decodeBytes(base64) {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 /**
@@ -45,20 +48,40 @@ function convolve(image, { shape, data: kernels }, { data: bias }) {
   const [, height, width] = image.shape;
   const [heightOut, widthOut] = [height - kernelHeight + 1, width - kernelWidth + 1];
   const data = new Float32Array(channelsOut * heightOut * widthOut);
-  const patch = new Float32Array(channelsIn * kernelHeight * kernelWidth);
+  const kernelSize = channelsIn * kernelHeight * kernelWidth;
+  const pixels = new Float32Array(kernelSize);
+  const places = new Int32Array(kernelSize);
 
   for (let row = 0; row < heightOut; row++) {
     for (let column = 0; column < widthOut; column++) {
-      // What lies under the kernels here, in the order of their weights.
-      let position = 0;
+      // What lies under the kernels here, and under which of their weights. Zeros add nothing, and two thirds are zero.
+      let count = 0;
+      let place = 0;
       for (let channel = 0; channel < channelsIn; channel++) {
         for (let i = 0; i < kernelHeight; i++) {
-          const pixel = (channel * height + row + i) * width + column;
-          for (let j = 0; j < kernelWidth; j++) patch[position++] = image.data[pixel + j];
+          const start = (channel * height + row + i) * width + column;
+          for (let j = 0; j < kernelWidth; j++, place++) {
+            const pixel = image.data[start + j];
+            if (pixel === 0) continue;
+            pixels[count] = pixel;
+            places[count++] = place;
+          }
         }
       }
-      const sums = weightedSums(patch, kernels, bias); // one for each kernel
-      for (let out = 0; out < channelsOut; out++) data[(out * heightOut + row) * widthOut + column] = sums[out];
+      // Two kernels at a time, so that a pixel is fetched once for both; of an odd number, the last comes twice.
+      for (let out = 0; out < channelsOut; out += 2) {
+        const next = Math.min(out + 1, channelsOut - 1);
+        const first = out * kernelSize;
+        const second = next * kernelSize;
+        let sum = bias[out];
+        let nextSum = bias[next];
+        for (let i = 0; i < count; i++) {
+          sum += kernels[first + places[i]] * pixels[i];
+          nextSum += kernels[second + places[i]] * pixels[i];
+        }
+        data[(out * heightOut + row) * widthOut + column] = sum;
+        data[(next * heightOut + row) * widthOut + column] = nextSum;
+      }
     }
   }
   return { shape: [channelsOut, heightOut, widthOut], data };

@@ -53,6 +53,7 @@ function prepare(ink, size, leftOut = new Set()) {
  */
 function dropSpecks(ink, size) {
   const { labels, masses } = labelPieces(ink, size);
+  if (masses.length < 2) return ink; // one piece, or none
   const heavy = masses.map((mass, label) => label).filter((label) => masses[label] >= 0.05 * Math.max(...masses));
   const pieces = heavy.map((label) => {
     const { height } = findBox({ pixels: labels.map((other) => other === label), width: size, height: size });
