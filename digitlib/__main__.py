@@ -1,13 +1,15 @@
 """The command line: digitlib recipes | train | evaluate | predict.
 
-Exit codes: 0, all went well; 1, a picture could not be read, the others could; 2, the command or its input is not
-usable; 130, interrupted with Ctrl-C. Errors are one line on stderr; DIGITLIB_DEBUG=1 shows the traceback behind one.
+Exit codes: 0, all went well; 1, a picture could not be read, the others could, or the output could not be written; 2,
+the command or its input is not usable; 130, interrupted with Ctrl-C. Errors are one line on stderr; DIGITLIB_DEBUG=1
+shows the traceback behind one.
 
 Functions import what they need: before main() runs Ctrl-C is Python's own, so little may happen up to there.
 """
 
 import argparse
 import io
+import math
 import os
 import signal
 import sys
@@ -15,6 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+class OutputLost(OSError):
+    """What was printed cannot be written, to a full disk for one."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,15 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
         finally:
             _flush()
     except KeyboardInterrupt as error:
-        print(f"digitlib: {str(error) or 'interrupted'}", file=sys.stderr)
+        _complain(str(error) or "interrupted")
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         return 0
     except Exception as error:
         if os.environ.get("DIGITLIB_DEBUG"):
             raise
-        print(f"digitlib: {_one_line(error)}", file=sys.stderr)
-        return 2
+        _complain(_one_line(error))
+        return 1 if isinstance(error, OutputLost) else 2
 
 
 def _end_at_once(number, frame) -> None:
@@ -69,9 +75,16 @@ def _flush() -> None:
     """Write out what was printed; what cannot be written is dropped, or Python would complain of it at its end."""
     try:
         print(end="", flush=True)
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OutputLost(f"expected to write the output, found: {error.strerror}") from error
+
+
+def _complain(text: str) -> None:
+    if sys.stderr is not None:  # closed; print would then take stdout
+        print(f"digitlib: {text}", file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -101,7 +114,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--augment", action=switch, help="turn, shift and scale each image a little, anew each epoch")
     add("--coarsen", action=switch, help="make a quarter of the images coarse, as pictures of few pixels are")
     add("--device", default="cpu", choices=["cpu", "cuda", "mps"], help="where to train (default: cpu)")
-    add("--bf16", action="store_true", help="multiply in bfloat16: faster where the processor has it")
     add("--output", type=Path, metavar="FILE", help="the checkpoint (default: named after the recipe)")
 
     examples = "digitlib evaluate checkpoints/cnn-1f3a5b7c.pth", "digitlib evaluate mine.pth --json"
@@ -159,8 +171,9 @@ def train(options: argparse.Namespace) -> int:
     recipe = experiments.change(experiments.find(options.recipe), **settings)
     _expect_device(options.device)
     path = options.output or checkpoints.checkpoint_path(recipe)
-    checkpoints.ensure_writable(path)
     unfinished = path.with_stem(f"{path.stem}-interrupted")  # never in the place of a finished one
+    for each in (path, unfinished):
+        checkpoints.ensure_writable(each)
     processes = distributed.num_processes()
     if distributed.rank() == 0:
         about = f"{recipe.title}, {recipe.num_epochs} epochs, seed {recipe.seed}"
@@ -173,7 +186,7 @@ def train(options: argparse.Namespace) -> int:
         return _train_together(recipe, path, unfinished, options)
     start = time.perf_counter()
     with _stopped_by_ctrl_c():
-        model, history = experiments.train(recipe, device=options.device, bf16=options.bf16)
+        model, history = experiments.train(recipe, device=options.device)
     if len(history) == 0:
         raise KeyboardInterrupt
     print(_save(unfinished if history.interrupted else path, model, recipe, history, start))
@@ -186,27 +199,33 @@ def _train_together(recipe, path: Path, unfinished: Path, options: argparse.Name
     """Train as one of the processes that torchrun has started; process 0 prints, and keeps each finished epoch."""
     from digitlib import checkpoints, distributed
 
-    start = time.perf_counter()
-    if distributed.rank() == 0:
-        unfinished.unlink(missing_ok=True)  # one of an earlier training
+    start, earlier = (
+        time.perf_counter(),
+        _written(unfinished),
+    )  # an earlier training's, which the first epoch replaces
 
     def keep(model, history) -> None:
         last = len(history) == recipe.num_epochs
         words = _save(path if last else unfinished, model, recipe, history, start)
         if last:
-            unfinished.unlink(missing_ok=True)
+            if len(history) > 1:
+                unfinished.unlink(missing_ok=True)
             print(words)
 
     try:
         with _stopped_by_ctrl_c():
-            distributed.train(recipe, device=options.device, bf16=options.bf16, after_epoch=keep)
+            distributed.train(recipe, device=options.device, after_epoch=keep)
     except (distributed.ProcessLost, KeyboardInterrupt) as error:
         kept = "no epoch was finished, nothing is kept"
-        if unfinished.exists():
+        if _written(unfinished) not in (None, earlier):
             num_epochs = len(checkpoints.load(unfinished).history)
             kept = f"{num_epochs} of {recipe.num_epochs} epochs are kept in {unfinished}"
         raise type(error)(f"{str(error) or 'interrupted'}; {kept}; start the training again") from error
     return 0
+
+
+def _written(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def _save(path: Path, model, recipe, history, start: float) -> str:
@@ -232,6 +251,10 @@ def evaluate(options: argparse.Namespace) -> int:
     images, labels = load_part(part)
     logits = predict_logits(checkpoint.model, images)
     measured = measure(logits, labels)
+    if not math.isfinite(measured.loss):
+        raise ValueError(
+            f"{path}: expected finite logits, got a loss of {measured.loss}; train the network anew"
+        )
     scores = report(confusion_matrix(labels, logits.argmax(dim=1)))
     macro = {name: getattr(scores, name) for name in ("macro_precision", "macro_recall", "macro_f1")}
     if options.json:
@@ -260,9 +283,11 @@ def predict(options: argparse.Namespace) -> int:
     for path in options.images:
         try:
             guesses = reader.predict_number(model, path) if options.number else [reader.predict(model, path)]
-        except reader.ImageError as error:  # the other pictures are read none the less
-            print(f"digitlib: {_one_line(error)}", file=sys.stderr)
-            results.append({"image": str(path), "error": _one_line(error)})
+        except Exception as error:  # whatever it is, the other pictures are read none the less
+            is_named = isinstance(error, reader.ImageError)
+            found = _one_line(error) if is_named else f"{path}: {_one_line(error)}"
+            _complain(found)
+            results.append({"image": str(path), "error": found})
             continue
         digits = [
             {"digit": g.digit, "probabilities": [round(p, 6) for p in g.probabilities], "sure": g.is_sure}

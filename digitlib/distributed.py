@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from digitlib.data import load_part
 from digitlib.evaluation import Evaluation, measure, predict_logits
-from digitlib.recipes import Recipe, build_model, build_optimizer, build_schedule, epoch_batches, precision
+from digitlib.recipes import Recipe, build_model, build_optimizer, build_schedule, epoch_batches
 from digitlib.training import EpochRecord, History
 
 TORCHRUN = os.getppid()  # the process that started this one
@@ -39,12 +39,12 @@ def rank() -> int:
 
 
 def train(
-    recipe: Recipe, *, device: str = "cpu", bf16: bool = False, after_epoch: Callable | None = None
+    recipe: Recipe, *, device: str = "cpu", after_epoch: Callable | None = None
 ) -> tuple[nn.Module, History]:
     """Train the recipe's network with all processes that torchrun has started; each of them calls this.
 
     Args:
-        device, bf16: see `digitlib.recipes.train`; on "cuda" there is a GPU for each process of a machine.
+        device: see `digitlib.recipes.train`; on "cuda" there is a GPU for each process of a machine.
         after_epoch: called in process 0 after each epoch, with the model so far and its History.
     Returns:
         The trained model, on the device, and the History of all processes together: both are equal in each process.
@@ -54,7 +54,7 @@ def train(
     (images, labels), validation, history = load_part("train"), load_part("validation"), History()
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    with precision(device, bf16=bf16), _connected(device), torch.random.fork_rng():
+    with _connected(device), torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = build_model(recipe).to(device, memory_format=torch.channels_last)
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model) if device == "cuda" else model

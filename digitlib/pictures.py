@@ -77,9 +77,11 @@ def _to_grey(image: Image.Image) -> np.ndarray:
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)  # JPEGs are decoded at a fraction of their size
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
-        levels = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
+        levels = np.nan_to_num(
+            np.asarray(image, np.float64), posinf=0, neginf=0
+        )  # a difference may be beyond float32
         levels = levels - min(levels.min(), 0)
-        return levels / max(levels.max(), 1e-6)
+        return (levels / max(levels.max(), 1e-6)).astype(np.float32)
     grey, alpha = np.moveaxis(np.asarray(image.convert("RGBA").convert("LA"), np.float32) / 255, -1, 0)
     opaque = grey[alpha > 0.5]
     if alpha.min() < 0.5 and (opaque.size == 0 or np.ptp(np.percentile(opaque, (1, 99))) < 0.3):
@@ -173,6 +175,7 @@ def _drop_lines(mask: np.ndarray) -> np.ndarray:
     boxes = scipy.ndimage.find_objects(pieces)
     shapes = [(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in boxes]
     tallest = max((height for height, width in shapes if width <= 8 * height), default=0)
+    is_dropped = np.zeros(len(boxes) + 1, bool)
     for label, ((rows, columns), (height, width)) in enumerate(zip(boxes, shapes), start=1):
         ends = [rows.start, columns.start, mask.shape[0] - rows.stop, mask.shape[1] - columns.stop]
         is_line = width > max(8 * height, 1.2 * tallest)
@@ -180,9 +183,8 @@ def _drop_lines(mask: np.ndarray) -> np.ndarray:
             piece = np.pad(pieces[rows, columns] == label, 1)
             core = skimage.morphology.isotropic_erosion(piece, 0.008 * max(mask.shape))
             is_line |= core.sum() < 0.01 * piece.sum()  # where squares cross, a little is left
-        if is_line:
-            pieces[pieces == label] = 0
-    return pieces > 0
+        is_dropped[label] = is_line
+    return (pieces > 0) & ~is_dropped[pieces]
 
 
 def _drop_specks(mask: np.ndarray, dark: np.ndarray) -> np.ndarray:

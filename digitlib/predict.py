@@ -56,6 +56,7 @@ def predict(model: nn.Module, path: str | os.PathLike) -> Prediction:
         path: a picture of one digit of any size, dark on light or light on dark.
     Raises:
         ImageError: the file is no readable picture, nothing is written on it, or several digits are.
+        ValueError: the network's probabilities are not finite.
     Taught in notebook 11.
     """
     predictions = predict_number(model, path)
@@ -97,11 +98,20 @@ def _naming(path: str | os.PathLike) -> Iterator[None]:
         yield
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
+    except Exception as error:  # no picture is known that brings this about; one that nobody has seen may
+        found = f"{type(error).__name__}: {error}"
+        raise ImageError(
+            f"{path}: expected a picture that can be read, found {found}; crop it closer"
+        ) from error
 
 
 def predict_images(model: nn.Module, images: list[Tensor]) -> list[Prediction]:
     """Read images that have gone through all stages, each uint8 (28, 28), 0 = background, 255 = ink."""
     found = predict_logits(model, normalise(torch.stack(images))).cpu().double().softmax(1)
+    if not found.isfinite().all():  # the largest would be nan, and the digit always 0
+        raise ValueError(
+            "expected finite probabilities, got nan; the network's weights are no good, train it anew"
+        )
     best = found.topk(2)
     return [
         Prediction(int(digit), int(second), tuple(p.tolist()), bool(p[digit] >= SURE), image)
@@ -172,10 +182,10 @@ def cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
         strip += np.arange(width) > _cut(digit, width * k / num, 0.6 * width / num)[:, None]
     parts = {}
     for start, stop in itertools.combinations(range(num + 1), 2):
-        part = np.where((start <= strip) & (strip < stop), digit, 0)
-        is_high = (part > 0).any(1).sum() > height / 2
-        if is_high and (stop - start <= 5 or stop - start == num):
-            parts[start, stop] = part
+        if stop - start <= 5 or stop - start == num:
+            part = np.where((start <= strip) & (strip < stop), digit, 0)
+            if (part > 0).any(1).sum() > height / 2:
+                parts[start, stop] = part
     images = [torch.from_numpy(to_mnist_format(part)) for part in parts.values()]
     scores = predict_logits(model, normalise(torch.stack(images))).logsumexp(1).tolist()
     best = {0: (np.inf, [])}  # for each cut the best way to get there: its least score and its parts

@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.metrics import precision_recall_fscore_support
 
 from digitlib import __main__ as cli
-from digitlib import checkpoints, data, predict, recipes
+from digitlib import checkpoints, data, distributed, predict, recipes
 from digitlib.models import MODELS, count_parameters
 from digitlib.recipes import RECIPES, Recipe, change
 
@@ -152,6 +152,8 @@ train cnn --learning-rate 0              | learning_rate
 train cnn --device cuda                  | expected a device of this machine (cpu | got 'cuda'
 train cnn --output HERE/text/mine.pth    | HERE/text | expected | --output
 train cnn --output HERE                  | HERE | expected | --output
+train cnn --output HERE/text             | HERE/text | expected a new name, or a checkpoint | --output
+train cnn --output HERE/mine.pth         | HERE/mine-interrupted.pth | expected a new name | --output
 evaluate HERE/missing.pth                | missing.pth | expected a checkpoint | no such file | digitlib train
 evaluate HERE/text                       | HERE/text | expected a checkpoint | damaged | digitlib train
 predict a.png --checkpoint HERE/half.pth | half.pth | expected a checkpoint | damaged | digitlib train
@@ -160,7 +162,8 @@ predict a.png --checkpoint HERE/half.pth | half.pth | expected a checkpoint | da
 
 def test_what_cannot_be_used_is_named_in_one_line(run, trainings, network, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    (tmp_path / "text").write_text("some text")
+    for name in ("text", "mine-interrupted.pth"):
+        (tmp_path / name).write_text("some text")
     (tmp_path / "half.pth").write_bytes(network.read_bytes()[:5000])
     for line in CANNOT_BE_USED.strip().replace("HERE", str(tmp_path)).splitlines():
         arguments, *words = line.split("|")
@@ -225,6 +228,30 @@ def test_ctrl_c_in_the_first_epoch_keeps_nothing(run, tiny, tmp_path, monkeypatc
     code, _, errors = run("train", "tiny", "--output", tmp_path / "mine.pth")
     assert (code, errors) == (130, "digitlib: interrupted\n")
     assert list(tmp_path.glob("**/*.pth")) == []
+
+
+def test_an_earlier_interrupted_training_of_several_processes_stays_until_an_epoch_is_finished(
+    run, tiny, tmp_path, monkeypatch
+):
+    path, kept = tmp_path / "mine.pth", tmp_path / "mine-interrupted.pth"
+    history = recipes.History([0.5], [0.5], [0.5], [0.5], [0.5])
+    checkpoints.save(kept, recipes.build_model(TINY), TINY, history=history)
+    earlier, num_epochs = kept.read_bytes(), 0
+
+    def train(recipe, *, device, after_epoch):
+        for _ in range(num_epochs):
+            after_epoch(recipes.build_model(recipe), history)
+        raise distributed.ProcessLost("another process has ended")
+
+    monkeypatch.setattr(distributed, "num_processes", lambda: 2)
+    monkeypatch.setattr(distributed, "train", train)
+    code, _, errors = run("train", "tiny", "--output", path)
+    assert (code, kept.read_bytes()) == (2, earlier)
+    assert_one_line(errors, "no epoch was finished, nothing is kept; start the training again")
+    num_epochs = 1
+    code, _, errors = run("train", "tiny", "--output", path)
+    assert code == 2 and kept.read_bytes() != earlier and not path.exists()
+    assert_one_line(errors, f"1 of 2 epochs are kept in {kept}")
 
 
 # --- evaluate
@@ -315,7 +342,6 @@ ANSWERS = {
     "one": [guess(1, 0.625)],
     "sure": [guess(2, 0.75)],
     "row": [guess(3, 0.9), guess(1, 0.5), guess(4, 0.6)],
-    "none": [guess(0, float("nan"))],
 }
 ONE = """one: 1 (probability 62.5%)
   0: 0.0%  1: 62.5%  2: 0.0%  3: 0.0%  4: 0.0%  5: 0.0%  6: 0.0%  7: 37.5%  8: 0.0%  9: 0.0%
@@ -336,9 +362,47 @@ def test_the_answer_comes_with_probabilities_and_a_doubt_with_the_second_guess(r
     monkeypatch.setattr(predict, "predict_number", lambda model, path: ANSWERS[str(path)])
     assert run("predict", "one", "sure", "--checkpoint", network) == (0, ONE, "")
     assert run("predict", "--number", "row", "sure", "--checkpoint", network) == (0, ROW, "")
-    code, output, errors = run("predict", "none", "--checkpoint", network, "--json")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ZeroDivisionError("by\nzero"), OSError(5, "Input/output error")]
+)
+@pytest.mark.parametrize("stage", ["load_grey", "find_ink", "cut_touching", "predict_images"])
+def test_whatever_goes_wrong_with_one_picture_is_its_own_error(
+    stage, error, run, network, pictures, monkeypatch
+):
+    first, second, third = pictures
+    calls, work = [], getattr(predict, stage)
+
+    def fail_at_the_second(*arguments):
+        calls.append(arguments)
+        if len(calls) % 3 == 2:
+            raise error
+        return work(*arguments)
+
+    monkeypatch.setattr(predict, stage, fail_at_the_second)
+    for options in ([], ["--number"]):
+        code, output, errors = run(
+            "predict", first, second, third, "--json", "--checkpoint", network, *options
+        )
+        assert code == 1
+        assert_one_line(errors, second, " ".join(str(error).split()) or "MemoryError")
+        assert [("error" in result, result["image"]) for result in json.loads(output)] == [
+            (path == second, str(path)) for path in pictures
+        ]
+
+
+def test_a_network_without_finite_probabilities_gives_no_answer(run, pictures, tmp_path):
+    path, model = tmp_path / "huge.pth", recipes.build_model(TINY)
+    for weights in model.parameters():
+        weights.data = weights.sign() * 3e38  # finite, and no more
+    checkpoints.save(path, model, TINY)
+    for options in ([], ["--number"]):
+        code, output, errors = run("predict", *pictures, "--checkpoint", path, *options)
+        assert (code, output, errors.count("expected finite probabilities, got nan")) == (1, "", 3)
+    code, output, errors = run("evaluate", path, "--part", "validation")
     assert (code, output) == (2, "")
-    assert_one_line(errors, "JSON")
+    assert_one_line(errors, path, "expected finite logits")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -431,25 +495,32 @@ recipes.load_part = load_part
 
 def test_ctrl_c_ends_a_training_and_its_epochs_are_saved_whole_whoever_presses_again(tmp_path):
     path, kept = tmp_path / "mine.pth", tmp_path / "mine-interrupted.pth"
-    path.write_bytes(b"a finished network")
-    arguments = ["train", "mlp", "--output", path]
+    checkpoints.save(path, recipes.build_model(TINY), TINY)
+    finished, arguments = path.read_bytes(), ["train", "mlp", "--output", path]
     found = start(IN_THE_THIRD_EPOCH_AND_WHILE_SAVING, *arguments, capture_output=True)
     assert (found.returncode, found.stderr) == (130, "digitlib: interrupted after 2 of 8 epochs\n")
     assert found.stdout.endswith(f"\nsaved {kept}\n")
     assert sorted(tmp_path.iterdir()) == [kept, path]
-    assert path.read_bytes() == b"a finished network"
+    assert path.read_bytes() == finished
     assert len(checkpoints.load(kept).history) == 2
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full disk")
-def test_a_reader_who_has_gone_is_no_error_and_a_full_disk_is_one():
+def test_a_reader_who_has_gone_is_no_error_and_a_full_disk_is_one(pictures):
     """As with `digitlib --help | head -1`, or a pager that was left."""
     reader, writer = os.pipe()
     os.close(reader)
     found = start("", "--help", stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (found.returncode, found.stderr) == (0, "")
-    with open("/dev/full", "w") as full:
-        found = start("", "--help", stdout=full, stderr=subprocess.PIPE)
-    assert found.returncode == 2
-    assert_one_line(found.stderr, "No space left")
+    for arguments in (["--help"], ["predict", *pictures]):  # the one is written at the end, the other on the way
+        with open("/dev/full", "w") as full:
+            found = start("", *arguments, stdout=full, stderr=subprocess.PIPE)
+        assert found.returncode == 1
+        assert_one_line(found.stderr, "No space left")
+
+
+def test_without_a_stderr_errors_do_not_go_into_the_json(run, pictures, network, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)  # as where it was closed, with 2>&-
+    code, output, _ = run("predict", *pictures, "missing.png", "--json", "--checkpoint", network)
+    assert code == 1 and len(json.loads(output)) == 4
