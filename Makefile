@@ -87,10 +87,11 @@ lock: $(STAMP) ## resolve requirements.lock from pyproject.toml (newest versions
 
 clean: ## remove the built book and the caches
 	rm -rf _build .pytest_cache .ruff_cache
-	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print | xargs rm -rf
+	find . \( -path ./$(VENV) -o -name .git \) -prune -o \
+	    -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
-distclean: clean ## remove everything that is not in the repository, .venv included
-	rm -rf $(VENV) *.egg-info checkpoints dist
+distclean: clean ## remove all that can be made again, .venv and the trained networks included; a class in dist/ stays
+	rm -rf $(VENV) *.egg-info checkpoints dist/student dist/*.zip dist/*.whl
 	find data/MNIST/raw -type f ! -name '*.gz' -exec rm -f {} +
 
 # The stamp is written last, so that an interrupted installation is taken up again.

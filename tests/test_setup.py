@@ -271,6 +271,45 @@ def test_every_recipe_of_installation_says_the_kernel_how_threads_wait():
 
 
 @needs_make
+def test_cleaning_removes_caches_and_nothing_else(project):
+    kept = [
+        "notebooks/01.ipynb",
+        "notebooks copy/01.ipynb",
+        "copy/a b\nnotebooks/07.ipynb",
+        "dist/class/gradebook.db",
+    ]
+    kept += [
+        ".git/__pycache__/hook",
+        "notebooks/__pycache__ of mine/x",
+        "notes/.ipynb_checkpoints",
+        ".venv/__pycache__/x",
+    ]
+    gone = [
+        "notebooks copy/.ipynb_checkpoints/01.ipynb",
+        "notebooks/__pycache__/x",
+        "-rf/a 'b'/__pycache__/x",
+        "_build/x",
+    ]
+    gone += ["copy/a b\nnotebooks/.ipynb_checkpoints/x"]
+    also_gone = [
+        "checkpoints/x.pth",
+        "dist/student/README.md",
+        "dist/student.zip",
+        "data/MNIST/raw/a b-ubyte",
+    ]
+    for name in kept + gone + also_gone:
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).touch()
+    assert project.make("clean").returncode == 0
+    assert {name: (project.folder / name).exists() for name in kept + also_gone + gone} == (
+        dict.fromkeys(kept + also_gone, True) | dict.fromkeys(gone, False)
+    )
+    assert project.make("distclean").returncode == 0
+    assert [name for name in kept if not (project.folder / name).exists()] == [".venv/__pycache__/x"]
+    assert [name for name in also_gone if (project.folder / name).exists()] == []
+
+
+@needs_make
 def test_the_environment_is_made_once(project):
     uv = re.search(r"^uv==\S+", LOCK, flags=re.MULTILINE)[0]
     assert project.make("lint").returncode == 0
