@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 SCRIPT = "_static/draw/weights.js"  # in the built book
-PAD = Path(__file__).parents[1] / "digitlib" / "pad.js"
+ROOT = Path(__file__).resolve().parents[1]
+PAD = ROOT / "digitlib" / "pad.js"
 
 
 def script(model=None) -> str:
@@ -86,15 +87,20 @@ def sample_images() -> list:
 
 def setup(app) -> dict:
     """Have Sphinx call `write_into_book` when a build has ended."""
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))  # Jupyter Book knows the folder of this file alone
     app.connect("build-finished", write_into_book)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def write_into_book(app, exception: Exception | None) -> None:
-    """Write both scripts into the built book; other kinds of output (LaTeX, a link check) need none."""
+    """Write scripts and pictures into the built book; other kinds of output (LaTeX, a link check) need none."""
     if exception is None and app.builder.format == "html":
+        from tools import front_picture
+
         _write(Path(app.outdir) / SCRIPT)
         shutil.copy(PAD, (Path(app.outdir) / SCRIPT).parent)
+        front_picture.draw(Path(app.outdir) / "_static/frame")
 
 
 def _write(path: Path) -> None:

@@ -1,0 +1,162 @@
+"use strict";
+
+/**
+ * What every page of the book does by itself: it waits for predictions, and remembers what has been read and solved.
+ *
+ * Without this script a page shows everything at once. What is remembered stays in this browser (localStorage).
+ */
+(() => {
+  const KEY = "reading-handwritten-digits";
+  const EMPTY = { read: [], solved: [], showAll: false };
+
+  /** Return what is remembered; nothing where the browser keeps nothing. */
+  function recall() {
+    try {
+      return { ...EMPTY, ...JSON.parse(localStorage.getItem(KEY) ?? "{}") };
+    } catch {
+      return { ...EMPTY };
+    }
+  }
+
+  function remember(change) {
+    try {
+      localStorage.setItem(KEY, JSON.stringify({ ...recall(), ...change }));
+    } catch {
+      // The reader's browser keeps nothing: then all is as on the first visit.
+    }
+    showRemembered();
+  }
+
+  /** Note that a page is read, or an exercise solved; or take it back. */
+  function note(list, name, isDone) {
+    const others = recall()[list].filter((other) => other !== name);
+    remember({ [list]: isDone ? [...others, name] : others });
+  }
+
+  function make(tag, properties, ...children) {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  }
+
+  /** Make a box to tick, which knows whether a name is on a list. */
+  function tick(list, name, words) {
+    const box = make("input", { type: "checkbox", checked: recall()[list].includes(name) });
+    box.addEventListener("change", () => note(list, name, box.checked));
+    return make("label", { className: "frame-tick" }, box, words);
+  }
+
+  const pageName = () => DOCUMENTATION_OPTIONS.pagename ?? "";
+  const isNotebook = (name) => name.startsWith("notebooks/");
+
+  // ---- predictions ----------------------------------------------------------------------------------------------
+
+  /** Return what answers a prediction: the next cell's output and the paragraph after it, or the next paragraph. */
+  function answersTo(request) {
+    const next = request.nextElementSibling;
+    if (!next?.matches(".cell")) return next?.matches("p:not(.predict)") ? [next] : [];
+    const after = next.nextElementSibling;
+    return [next.querySelector(".cell_output"), after?.matches("p:not(.predict)") ? after : null].filter(Boolean);
+  }
+
+  /** Hide what answers a prediction, until the reader has one; a search within the page finds it all the same. */
+  function hold(request) {
+    const answers = answersTo(request);
+    if (answers.length === 0) return;
+    const button = make("button", { type: "button", className: "frame-button frame-reveal" }, "I have an answer: show it");
+    const show = () => {
+      answers.forEach((answer) => answer.removeAttribute("hidden"));
+      if (document.activeElement === button) {
+        answers[0].tabIndex = -1;
+        answers[0].focus({ preventScroll: true });
+      }
+      button.remove();
+    };
+    answers.forEach((answer) => {
+      answer.setAttribute("hidden", "until-found");
+      answer.addEventListener("beforematch", show);
+    });
+    button.addEventListener("click", show);
+    answers[0].before(button);
+  }
+
+  // ---- what is remembered -----------------------------------------------------------------------------------------
+
+  function offerTicks() {
+    document.querySelectorAll("section.exercise").forEach((box) => {
+      box.append(tick("solved", `${pageName()}#${box.id}`, "Solved"));
+    });
+    const article = document.querySelector(".bd-article");
+    if (!isNotebook(pageName()) || !article) return;
+    const end = make("div", { className: "frame-end" }, tick("read", pageName(), "I have read this notebook"));
+    article.append(end);
+    // Whoever comes to the end has read it, unless they come at once, by a link or a key.
+    const start = performance.now();
+    new IntersectionObserver((entries, observer) => {
+      if (!entries.some((entry) => entry.isIntersecting) || performance.now() - start < 30_000) return;
+      observer.disconnect();
+      const box = end.querySelector("input");
+      if (!box.checked) box.click();
+    }).observe(end);
+  }
+
+  /** Mark the pages that have been read, and say on "How to use" and on the first page what is remembered. */
+  function showRemembered() {
+    const { read, solved, showAll } = recall();
+    const links = [...document.querySelectorAll(".bd-sidebar-primary a.reference.internal")];
+    const nameOf = (link) => link.href.match(/notebooks\/[^/]+(?=\.html)/)?.[0] ?? (link.href.endsWith("#") ? pageName() : "");
+    links.forEach((link) => {
+      const isRead = read.includes(nameOf(link));
+      link.classList.toggle("frame-read", isRead);
+      link.querySelector(".frame-unseen")?.remove();
+      if (isRead) link.append(make("span", { className: "frame-unseen" }, " (read)"));
+    });
+    const words = document.getElementById("frame-remembered");
+    if (words) {
+      const solvedWord = solved.length === 1 ? "exercise" : "exercises";
+      words.textContent = `Remembered: ${read.length} of 11 notebooks read, ${solved.length} ${solvedWord} solved.`;
+      document.getElementById("frame-show-all").checked = showAll;
+    }
+    const begin = document.getElementById("frame-begin");
+    const next = links.find((link) => isNotebook(nameOf(link)) && !read.includes(nameOf(link)));
+    if (begin && next && read.length > 0) {
+      begin.href = next.href;
+      begin.textContent = `Go on: ${next.textContent.trim()}`;
+    }
+  }
+
+  function offerForgetting() {
+    document.getElementById("frame-forget")?.addEventListener("click", () => {
+      try {
+        localStorage.removeItem(KEY);
+      } catch {
+        // Nothing was kept.
+      }
+      showRemembered();
+      document.getElementById("frame-remembered").textContent = "All is forgotten.";
+    });
+    const box = document.getElementById("frame-show-all");
+    box?.addEventListener("change", () => remember({ showAll: box.checked }));
+  }
+
+  // ---- the search ---------------------------------------------------------------------------------------------------
+
+  /** A page opened from a folder may not look into the others: say so, instead of failing at each result. */
+  function explainSearch() {
+    if (location.protocol !== "file:" || !document.getElementById("search-results")) return;
+    DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+    const words =
+      "The book is open from a folder, where a browser lets no page read another one. So the search finds the pages, " +
+      "but cannot show the sentences. To have these too, run “python -m http.server” in the folder of index.html and " +
+      "open the address that it names.";
+    document.getElementById("search-results").before(make("p", { className: "frame-search" }, words));
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!recall().showAll) document.querySelectorAll("p.predict").forEach(hold);
+    offerTicks();
+    offerForgetting();
+    showRemembered();
+    explainSearch();
+  });
+})();

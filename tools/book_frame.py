@@ -1,0 +1,282 @@
+"""Gives the book's pages what Jupyter Book and its theme leave out: boxes, numbers, names, and less to load.
+
+Jupyter Book calls this as a Sphinx extension (see _config.yml). Before a page is written, its exercises, its quiz and
+its predictions become boxes with an end, and its figures get a number and a caption. After the build, what the theme
+has put into each page is mended by the table MENDS, the book's entrance becomes a real page, and what no page
+needs is left out.
+"""
+
+import html
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+EXERCISE_TAGS = {"tag_exercise", "tag_solution", "tag_check"}
+DENSE = 650  # pixels: no figure is shown wider, so a picture that is wider has two pixels for each of the page's
+CAPTION = '<figcaption><span class="number">Figure {}.</span> <span aria-hidden="true">{}</span></figcaption>'
+# The parts of MathJax that the formulas need; all in one file, with a menu, they are half as much again.
+MATHJAX = ["input/tex-base", "[tex]/ams", "output/chtml", "a11y/assistive-mml"]
+
+# What the theme writes into each page, and what stands there instead.
+MENDS = [
+    (r'\s*<!-- So that users can add custom icons -->\s*<script defer src="[^"]*fontawesome.js[^>]*></script>', ""),
+    (r'(<meta name="viewport"[^>]*>)(.*?)<meta name="viewport"[^>]*>', r"\1\2"),
+    (r'<meta name="docsearch:[^>]*>\s*', ""),
+    # Only the page of the search needs its scripts.
+    (r'<script src="[^"]*_static/searchtools\.js"></script>\s*<script src="[^"]*language_data\.js"></script>\s*'
+     r'<script src="[^"]*searchindex\.js"></script>\s*(?=</head>)', ""),
+    # A control is called what it shows.
+    (r'(<summary) aria-label="Toggle hidden content"', r"\1"),
+    (r'(<button class="btn search-button-field[^>]*?) aria-label="Search"', r"\1"),
+    ("Color mode", "Colour mode"),
+    # The sidebar with the book's name is a landmark.
+    (r'(<div id="pst-primary-sidebar")(?! role)', r'\1 role="navigation" aria-label="Book"'),
+]  # fmt: skip
+
+
+class Boxes(SphinxTransform):
+    """Give exercises, quizzes and predictions boxes of their own; a box ends where its subject ends."""
+
+    default_priority = 880  # when the page has its sections, and before its contents are listed
+
+    def apply(self, **options):
+        """Change the page in place."""
+        for section in list(self.document.findall(nodes.section)):
+            if any(_tags(child) & EXERCISE_TAGS for child in section.children):
+                box_exercise(section)
+            if any(_begins_with(child, "Quiz") for child in section.children):
+                box_quiz(section, self.document)
+        for paragraph in list(self.document.findall(nodes.paragraph)):
+            mark_prediction(paragraph)
+        for cell in list(self.document.findall(nodes.container)):
+            if cell.get("hide_mode") == "input" and "code cell" in cell.get("prompt_show", ""):
+                what = "figure" if next(cell.findall(nodes.image), None) else "output"
+                cell["prompt_show"], cell["prompt_hide"] = (
+                    f"{verb} the code behind this {what}" for verb in ("Show", "Hide")
+                )
+            if self.env.docname == "book/results" and cell.get("nb_element") == "cell_code_source":
+                cell.parent.remove(cell)  # a page of results, whose code the notebook that it offers holds
+
+
+class Figures(SphinxPostTransform):
+    """Number the pictures that cells put out, and caption each with the text that describes it."""
+
+    default_priority = 300  # when one of a cell's outputs has been chosen for this kind of book
+    formats = ("html",)
+
+    def run(self, **options):
+        """Change the page in place."""
+        chapter = re.search(r"notebooks/0*(\d+)_", self.env.docname)
+        prefix = f"{chapter[1]}." if chapter else ""
+        outputs = [
+            box for box in self.document.findall(nodes.container) if box.get("nb_element") == "cell_code_output"
+        ]
+        images = [image for box in outputs for image in box.findall(nodes.image)]
+        for count, image in enumerate(images, 1):
+            number = f"{prefix}{count}"
+            if "width" not in image and (width := _width(Path(self.env.srcdir, image["uri"]))) > DENSE:
+                image["width"] = f"{width // 2}px"
+            caption = CAPTION.format(number, html.escape(image.get("alt", "")))
+            before = nodes.raw("", f'<figure id="figure-{number.replace(".", "-")}">', format="html")
+            image.parent.replace(image, [before, image, nodes.raw("", f"{caption}</figure>", format="html")])
+
+
+def box_exercise(section: nodes.section) -> None:
+    """Make a section's exercise, up to its last cell or hint, all that it holds; the rest comes after it.
+
+    What a check says of a blank answer, or of ours, is no news to a reader: the book shows the check without it.
+    """
+    children = section.children
+    last = max(i for i, child in enumerate(children) if _tags(child) & EXERCISE_TAGS)
+    last = _end_of_details(children, last + 1)
+    rest = children[last:]
+    section["classes"].append("exercise")
+    del section.children[last:]
+    _insert_after(section, rest)
+    for cell in section.children:
+        if "tag_check" in _tags(cell):
+            for output in [part for part in cell.children if part.get("nb_element") == "cell_code_output"]:
+                cell.remove(output)
+
+
+def box_quiz(section: nodes.section, document: nodes.document) -> None:
+    """Gather a section's quiz at its end, under a heading, with a box for each question and its answers."""
+    first = next(i for i, child in enumerate(section.children) if _begins_with(child, "Quiz"))
+    quiz = nodes.section("", nodes.title("", "Quiz"), ids=["quiz"], names=["quiz"], classes=["quiz"])
+    document.note_implicit_target(quiz)
+    i = first
+    while i < len(section.children) and _begins_with(section.children[i], "Quiz"):
+        end = _end_of_details(section.children, i + 1)
+        question = nodes.container("", *section.children[i:end], classes=["question"])
+        quiz.append(question)
+        i = end
+    rest = section.children[i:]
+    del section.children[first:]
+    section.append(quiz)
+    section.extend(rest)
+
+
+def mark_prediction(paragraph: nodes.paragraph) -> None:
+    """Make a request to predict a paragraph of its own, which looks like a stop; in a list, mark its first word."""
+    for i, child in enumerate(paragraph.children):
+        if not (isinstance(child, nodes.strong) and child.astext().startswith("Predict")):
+            continue
+        child["classes"].append("predict-word")
+        if not isinstance(paragraph.parent, nodes.section):
+            return
+        request = nodes.paragraph("", "", *paragraph.children[i:], classes=["predict"])
+        del paragraph.children[i:]
+        if paragraph.astext().strip():
+            _insert_after(paragraph, [request])
+        else:
+            paragraph.parent.replace(paragraph, request)
+        return
+
+
+def _tags(node: nodes.Node) -> set[str]:
+    return set(node.get("classes", [])) if isinstance(node, nodes.container) else set()
+
+
+def _begins_with(node: nodes.Node, word: str) -> bool:
+    if not isinstance(node, nodes.paragraph):
+        return False
+    first = next((child for child in node.children if child.astext()), None)
+    return isinstance(first, nodes.strong) and first.astext().startswith(word)
+
+
+def _end_of_details(children: list, start: int) -> int:
+    """Return the index behind the <details> that follow each other from start on; raw HTML in a page's tree."""
+    depth, end = 0, start
+    for i in range(start, len(children)):
+        raw = children[i].astext() if isinstance(children[i], nodes.raw) else ""
+        depth += raw.count("<details") - raw.count("</details>")
+        if depth == 0 and not raw.strip():
+            break
+        if depth == 0:
+            end = i + 1
+    return end
+
+
+def _insert_after(node: nodes.Element, following: list) -> None:
+    at = node.parent.index(node) + 1
+    node.parent[at:at] = following
+
+
+def _width(picture: Path) -> int:
+    from PIL import Image  # not for a build that only lists the extension
+
+    with Image.open(picture) as image:
+        return image.width
+
+
+# ---- around the text of a page ---------------------------------------------------------------------------------------
+
+
+def add_to_head(app, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Give each page a description and a picture for link previews, and no scripts for formulas that it has not."""
+    context["metatags"] = re.sub(r'<meta name="viewport"[^>]*>\s*', "", context.get("metatags") or "")
+    if "math notranslate" not in (context.get("body") or ""):
+        context["script_files"] = [
+            script
+            for script in context["script_files"]
+            if "mathjax" not in str(getattr(script, "filename", script)).lower()
+        ]
+    if doctree is None:
+        return
+    title = context.get("title") or app.config.project
+    if re.sub("<.*?>", "", title) == context.get("docstitle"):
+        context["docstitle"] = ""  # once is enough
+    picture = context["pathto"]("_static/frame/preview.png", 1)
+    tags = {
+        "name": {"description": describe(doctree)},
+        "property": {
+            "og:title": html.unescape(re.sub("<.*?>", "", title)),
+            "og:description": describe(doctree),
+            "og:image": picture,
+            "og:type": "article",
+        },
+    }
+    for kind, values in tags.items():
+        for name, value in values.items():
+            context["metatags"] += f'<meta {kind}="{name}" content="{html.escape(value)}" />\n'
+
+
+def describe(doctree: nodes.document) -> str:
+    """Return a page's first words, in whole sentences as far as 200 characters allow."""
+    words = []
+    for paragraph in doctree.findall(nodes.paragraph):
+        if isinstance(paragraph.parent, nodes.section):
+            words += paragraph.astext().split()
+            if len(" ".join(words)) >= 120:
+                break
+    text = " ".join(words)
+    if len(text) <= 200:
+        return text
+    end = max(text.rfind(mark, 60, 200) for mark in (". ", "? ", ": "))
+    return text[: end + 1] if end > 0 else text[:199].rsplit(" ", 1)[0] + " …"
+
+
+# ---- after the build -------------------------------------------------------------------------------------------------
+
+
+def finish(app, exception: Exception | None) -> None:
+    """Mend what the theme wrote, make the entrance a page, and leave out what no page loads."""
+    if exception is not None or app.builder.format != "html":
+        return
+    folder = Path(app.outdir)
+    for page in folder.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(mended(text, page.stem == "search"), encoding="utf-8")
+    root = app.config.root_doc
+    if (folder / f"{root}.html").exists():
+        text = (folder / f"{root}.html").read_text(encoding="utf-8")
+        (folder / "index.html").write_text(moved_up(text, root.rpartition("/")[0]), encoding="utf-8")
+    static = folder / "_static"
+    for pattern in ("scripts/fontawesome.*", "**/*.map", "vendor/fontawesome/webfonts/*"):
+        for path in static.glob(pattern):
+            path.unlink()
+    theme = static / "styles/pydata-sphinx-theme.css"
+    theme.write_text(without_icon_font(theme.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def mended(text: str, is_search: bool = False) -> str:
+    """Return a page with what the theme wrote mended."""
+    for pattern, replacement in MENDS:
+        if not (is_search and "searchtools" in pattern):
+            text = re.sub(pattern, replacement, text, flags=re.DOTALL if "viewport" in pattern else 0)
+    return text
+
+
+def moved_up(text: str, folder: str) -> str:
+    """Return a page of a folder of the book with the addresses that it has as a page of the book's root."""
+
+    def address(match: re.Match) -> str:
+        attribute, value = match.groups()
+        if re.match(r"[a-z]+:|#|/", value) or not value:
+            return match[0]
+        value = value[3:] if value.startswith("../") else f"{folder}/{value}"
+        return f'{attribute}="{value}"'
+
+    text = text.replace('data-content_root="../"', 'data-content_root="./"')
+    return re.sub(r'\b(href|src|action)="([^"]*)"', address, text)
+
+
+def without_icon_font(css: str) -> str:
+    """Return the theme's style sheet without Font Awesome's 2,000 icons: those in use are drawn in frame/icons.css."""
+    css = re.sub(r"@font-face\{[^}]*Font Awesome[^}]*\}", "", css)
+    css = re.sub(r"(?<=\})(?:\.fa[srb]?(?:-[a-z0-9-]+)?(?:::?[a-z]+)?,?)+\{[^}]*\}", "", css)
+    return re.sub(r"/\*# sourceMappingURL=.*?\*/", "", css)
+
+
+def setup(app) -> dict:
+    """Tie all this to the moments of a build."""
+    app.add_transform(Boxes)
+    app.add_post_transform(Figures)
+    app.connect("html-page-context", add_to_head, priority=900)  # when the others have added their scripts
+    app.connect("build-finished", finish, priority=400)  # before an index.html that only leads on is written
+    app.config.mathjax_path = "mathjax/startup.js"
+    app.config.mathjax3_config = {"loader": {"load": MATHJAX}}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
