@@ -1,6 +1,10 @@
 """The student edition: no solution gets through, whatever its cell looks like, and the rest works."""
 
+import itertools
+import json
 import random
+import subprocess
+import sys
 import zipfile
 
 import nbformat
@@ -9,8 +13,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from digitlib import checks
 from tests.guards import NAMES, notebook_with_exercises, read
-from tools import student
+from tools import assignment, notebooks, student
 from tools.exercises import answer, exercises, part_of
+from tools.exercises import read as tools_read
 from tools.notebooks import as_text, normalise
 
 SECRET = "the_secret_answer = images.flip(3)"
@@ -60,33 +65,25 @@ def notebook_with(*cells):
     return nbformat.from_dict(notebook)
 
 
-@pytest.mark.parametrize("kind", ["code", "markdown"])
-@pytest.mark.parametrize("tags", ODD_TAGS.values(), ids=ODD_TAGS)
-@pytest.mark.parametrize("source", ODD_SOURCES.values(), ids=ODD_SOURCES)
-@pytest.mark.parametrize("keep_outputs", [False, True])
-def test_nothing_of_an_odd_solution_survives(source, tags, kind, keep_outputs):
-    edition = student.without_solutions(
-        notebook_with(solution_cell(source, tags, 1, kind)), keep_outputs=keep_outputs
-    )
-    assert "secret" not in as_text(edition)
-    assert [cell.id for cell in edition.cells] == ["title", "end"]
-    nbformat.validate(edition)
+def test_nothing_of_an_odd_solution_survives():
+    odd = itertools.product(ODD_SOURCES.values(), ODD_TAGS.values(), ["code", "markdown"], [False, True])
+    for source, tags, kind, keep_outputs in odd:
+        notebook = notebook_with(solution_cell(source, tags, 1, kind))
+        edition = student.without_solutions(notebook, keep_outputs=keep_outputs)
+        assert "secret" not in as_text(edition), (source, tags, kind)
+        assert [cell.id for cell in edition.cells] == ["title", "end"]
+        nbformat.validate(edition)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_nothing_survives_of_solutions_in_any_order(seed):
-    draw = random.Random(seed)
-    cells = []
-    for number in range(draw.randint(1, 12)):
+def test_nothing_survives_of_solutions_in_any_order():
+    draw, cells = random.Random(0), []
+    for number in range(200):
         if draw.random() < 0.5:
             source, tags = draw.choice([*ODD_SOURCES.values()]), draw.choice([*ODD_TAGS.values()])
             cells.append(solution_cell(source, tags, number, draw.choice(["code", "markdown"])))
         else:
-            cells.append(
-                new_code_cell(
-                    f"x = {number}", id=f"lesson-{number}", outputs=[new_output("stream", text="0")]
-                )
-            )
+            output = new_output("stream", text="0")
+            cells.append(new_code_cell(f"x = {number}", id=f"lesson-{number}", outputs=[output]))
     edition = student.without_solutions(notebook_with(*cells))
     assert "secret" not in as_text(edition)
     assert [cell.source for cell in edition.cells[1:-1]] == [
@@ -141,6 +138,142 @@ def test_the_book_without_solutions_is_built_from_no_line_of_them(tmp_path):
     assert any(
         cell.get("outputs") for cell in nbformat.read(tmp_path / "book/notebooks/01_imports.ipynb", 4).cells
     )
+
+
+# ---- where it writes, what it packs, and what it cannot read ------------------------------------------------------
+
+
+def files_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_no_folder_is_emptied_that_the_tool_has_not_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(student, "find", lambda names: [])
+    monkeypatch.setattr(student, "BOOK_SOURCES", ["LICENSE"])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path / "mine")
+    for name in (".", "..", "../mine", "../link", "thesis.txt", str(student.ROOT)):
+        assert student.main(["--book", name]) == 1
+        assert "expected a new or an empty folder" in capsys.readouterr().err
+        assert files_in(tmp_path) == ["mine/thesis.txt"]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "own").symlink_to(tmp_path / "empty")
+    for name in ("empty", "own", "a/new one"):
+        for _ in range(2):  # the second time it has to be emptied
+            assert student.main(["--book", str(tmp_path / name)]) == 0
+            assert {"LICENSE", student.MARK} <= set(files_in(tmp_path / name))
+            (tmp_path / name / "_build").mkdir()
+            (tmp_path / name / "_build" / "page.html").touch()
+    (tmp_path / "empty" / ".git").mkdir()
+    assert student.main(["--book", str(tmp_path / "empty")]) == 1
+
+
+@pytest.fixture
+def small_repository(tmp_path, monkeypatch):
+    """Stand in for the repository: two files of it, and what lies beside them."""
+    root = tmp_path / "repository"
+    tracked = ["LICENSE", "digitlib/models.py", "data/images.gz"]
+    beside = [
+        "digitlib/answers.txt",
+        "digitlib/__pycache__/models.pyc",
+        "data/.secret.md",
+        "data/images-ubyte",
+    ]
+    for name in tracked + beside:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    monkeypatch.setattr(student, "ROOT", root)
+    return root, tracked
+
+
+def test_only_the_repository_s_files_are_packed(small_repository, tmp_path):
+    root, tracked = small_repository
+    names = ["digitlib", "data", "LICENSE"]
+
+    def found():
+        return [path.relative_to(root).as_posix() for path in student._files(names)]
+
+    assert found() == sorted(tracked), "a copy without git"
+    for command in (["init", "-q"], ["add", "--", *tracked]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    (root / "digitlib" / "answers.py").touch()  # of a kind that is packed, but nobody's commit
+    assert found() == sorted(tracked)
+    (root / "data" / "answers.md").symlink_to(tmp_path / "outside.md")
+    (tmp_path / "outside.md").touch()
+    with pytest.raises(student.EditionError, match="data/answers.md: expected a file of the repository"):
+        student._copy([root / "data" / "answers.md"], tmp_path / "copy")
+
+
+def as_file(change=lambda content: None, encoding="utf-8"):
+    """Return the bytes of an honest notebook's file after a change of its JSON."""
+    content = json.loads(as_text(notebook_with_exercises()))
+    change(content)
+    return json.dumps(content).encode(encoding)
+
+
+def without_ids(content):
+    content["nbformat_minor"] = 4
+    for cell in content["cells"]:
+        del cell["id"]
+
+
+def link_outside(content):
+    content["cells"][0]["source"] = f"# 1. A title\n\nSee [this]({sys.executable})."
+
+
+STRANGE = {
+    "cells without ids": (as_file(without_ids), "expected cells with ids"),
+    "one cell without an id": (
+        as_file(lambda content: content["cells"][2].pop("id")),
+        "MissingIDFieldWarning",
+    ),
+    "no notebook": (b"# 1. A title", "NotJSONError"),
+    "another JSON": (b"[]", ""),
+    "nothing": (b"", "NotJSONError"),
+    "another encoding": (as_file(encoding="utf-16"), "UnicodeDecodeError"),
+    "no cells": (as_file(lambda content: content.pop("cells")), ""),
+    "tags that are none": (
+        as_file(lambda content: content["cells"][2]["metadata"].update(tags=None)),
+        "tags",
+    ),
+    "a link out of the repository": (as_file(link_outside), "expected links to files of the repository"),
+    "a link that no system takes": (
+        as_file(lambda content: content["cells"][0].update(source="[a](" + "b" * 5000 + ")")),
+        "",
+    ),
+    "a prompt without a level": (
+        as_file(lambda content: content["cells"][4].update(source="### Exercise: a title")),
+        "expected the prompt of first to begin with",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_strange_notebook_is_named_in_one_line(name, tmp_path, monkeypatch, capsys):
+    content, words = STRANGE[name]
+    path = tmp_path / "strange.ipynb"
+    path.write_bytes(content)
+    monkeypatch.setattr(student, "find", lambda names: [path])
+    monkeypatch.setattr(student, "CONTENTS", [])
+    monkeypatch.setattr(student, "EDITION", tmp_path / "edition")
+    monkeypatch.setattr(student, "ARCHIVE", student.ROOT / "dist" / "never.zip")
+    if "level" in name:
+        code = assignment.main([str(path), "--course", str(tmp_path)])
+    elif "link" in name:
+        code = student.main(["--no-run"])
+    else:
+        code = max(student.main(["--no-run"]), student.main(["--book", str(tmp_path / "book")]))
+        assert assignment.main([str(path), "--course", str(tmp_path)]) == notebooks.main([str(path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert code == 1 and lines
+    assert all(line.startswith("tools/") and "strange.ipynb: " in line and words in line for line in lines)
+
+
+def test_a_mark_of_the_byte_order_is_passed_over(tmp_path):
+    (tmp_path / "marked.ipynb").write_bytes(as_file(encoding="utf-8-sig"))
+    assert exercises(tools_read(tmp_path / "marked.ipynb")) == exercises(notebook_with_exercises())
 
 
 # ---- the eleven ------------------------------------------------------------------------------------------------

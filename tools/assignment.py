@@ -13,11 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 
-from tools.exercises import LEVELS, ROOT, exercises, part_of
-from tools.notebooks import NotebookError, as_text, find, made_of
+from tools.exercises import LEVELS, ROOT, NotebookError, exercises, naming, part_of, read
+from tools.notebooks import as_text, find, made_of
 
 COURSE = ROOT / "dist" / "class"
 CONFIG = '''\
@@ -44,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for path in find(options.notebooks):
             print(write(path, options.course))
-    except NotebookError as error:
+    except (NotebookError, OSError) as error:
         print(f"tools/assignment.py: {error}", file=sys.stderr)
         return 1
     return 0
@@ -54,17 +53,19 @@ def write(path: Path, course: Path) -> Path:
     """Write one notebook's assignment into a course folder; return the file.
 
     Raises:
-        NotebookError: the notebook has no exercise.
+        NotebookError: the notebook has no exercise, or one without a level.
     """
-    notebook = nbformat.read(path, as_version=4)
-    if not exercises(notebook):
-        raise NotebookError(f"{path.name}: expected exercises, found none; `make new-exercise` makes one")
+    notebook = read(path)
+    with naming(path):
+        if not exercises(notebook):
+            raise NotebookError("expected exercises, found none; `make new-exercise` makes one")
+        text = as_text(assignment(notebook))
     config = course / "nbgrader_config.py"
     source = course / "source" / path.stem / path.name
     source.parent.mkdir(parents=True, exist_ok=True)
     if not config.exists():  # an instructor's own settings stay
         config.write_text(CONFIG, encoding="utf-8")
-    source.write_text(as_text(assignment(notebook)), encoding="utf-8", newline="\n")
+    source.write_text(text, encoding="utf-8", newline="\n")
     return source
 
 
@@ -95,8 +96,15 @@ def assignment(notebook: NotebookNode) -> NotebookNode:
 
 
 def points(exercise) -> int:
-    """Return what an exercise is worth: 1, 2 or 3, by its level."""
-    return 1 + LEVELS.index(exercise.heading()["level"])
+    """Return what an exercise is worth: 1, 2 or 3, by its level.
+
+    Raises:
+        NotebookError: its prompt does not say the level.
+    """
+    if not (heading := exercise.heading()):
+        example = "'### Exercise: a title (5 minutes)', then '*Objective 1, easy.* '"
+        raise NotebookError(f"expected the prompt of {exercise.id} to begin with {example}; write its level")
+    return 1 + LEVELS.index(heading["level"])
 
 
 def _mark(grade_id: str, *, solution: bool = False, grade: bool = False, points: int = 0) -> NotebookNode:

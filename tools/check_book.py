@@ -82,7 +82,12 @@ def complaints(book: Path) -> list[str]:
             found.append(f"{name}: shows a traceback")
         notebook = ROOT / f"{name}.ipynb"
         alt_texts = [alt for _, alt in page.pictures]
-        if notebook.exists() and alt_texts != (stored := stored_alt_texts(notebook)):
+        try:
+            stored = stored_alt_texts(notebook) if notebook.exists() else alt_texts
+        except Exception as error:  # whatever a damaged file makes its reader raise
+            found.append(f"{name}: expected a notebook, found {type(error).__name__}: {error}")
+            continue
+        if alt_texts != stored:
             found.append(
                 f"{name}: expected {len(stored)} pictures with their alt texts, found {len(alt_texts)}"
             )

@@ -11,6 +11,9 @@ The id is the name of the check in digitlib.checks.
 
 import ast
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +32,45 @@ HEADING = re.compile(
     r"\*Objectives? (?P<objectives>\d(?: and \d)?), (?P<level>easy|medium|hard)\.\* "
 )
 LEVELS = ("easy", "medium", "hard")
+
+
+class NotebookError(RuntimeError):
+    """A notebook that is not there, is none, fails, or is not in the normal form; the message says which and where."""
+
+
+def name_of(path: Path) -> str:
+    """Return the path as seen from the repository's root, where it lies below it."""
+    path = path.resolve()
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let whatever goes wrong with a notebook name its file, in one line, as a NotebookError."""
+    try:
+        yield
+    except Exception as error:
+        found = " ".join(str(error).split())[:300]
+        found = found if isinstance(error, NotebookError) else f"{type(error).__name__}: {found}"
+        raise NotebookError(f"{name_of(path)}: {found}") from error
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a notebook; a mark of the byte order at its start, which some editors write, is passed over.
+
+    Raises:
+        NotebookError: it is no notebook, or one of an old format, whose cells have no ids.
+    """
+    with (
+        naming(path),
+        warnings.catch_warnings(action="error"),
+    ):  # nbformat gives what has no id a new one, and warns
+        notebook = nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
+        nbformat.validate(notebook)
+        if not all("id" in cell for cell in notebook.cells):
+            expected = "expected cells with ids, so format 4.5 or later"
+            raise NotebookError(f"{expected}, found {notebook.nbformat_minor}; save it with JupyterLab")
+    return notebook
 
 
 @dataclass(frozen=True)
@@ -76,7 +118,7 @@ def exercises(notebook: NotebookNode, name: str = "") -> list[Exercise]:
 def all_exercises() -> list[Exercise]:
     """Return the exercises of the eleven notebooks, in order."""
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))
-    return [each for path in paths for each in exercises(nbformat.read(path, as_version=4), path.stem)]
+    return [each for path in paths for each in exercises(read(path), path.stem)]
 
 
 def part_of(cell: NotebookNode) -> str | None:
@@ -102,7 +144,7 @@ def imports(notebook: NotebookNode) -> str:
 def answer(exercise: Exercise, source: str) -> object:
     """Run a stub, a solution or another answer with the notebook's imports alone; return what the check is given."""
     namespace: dict = {"__name__": "answer"}
-    notebook = nbformat.read(NOTEBOOKS / f"{exercise.notebook}.ipynb", as_version=4)
+    notebook = read(NOTEBOOKS / f"{exercise.notebook}.ipynb")
     exec(compile(imports(notebook), exercise.notebook, "exec"), namespace)
     exec(compile(source, exercise.id, "exec"), namespace)
     return namespace.get(exercise.answer_name)

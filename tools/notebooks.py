@@ -32,10 +32,9 @@ from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 from PIL import Image
 from traitlets import default
 
-from tools.exercises import HEADING, part_of
+from tools.exercises import HEADING, ROOT, NotebookError, name_of, part_of, read
 from tools.pages import write_whole
 
-ROOT = Path(__file__).resolve().parents[1]
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {
     "file_extension": ".py",
@@ -72,10 +71,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-class NotebookError(RuntimeError):
-    """A notebook that is not there, fails, or is not in the normal form; the message says which and where."""
-
-
 def find(names: list[str]) -> list[Path]:
     """Return the paths of the notebooks with these numbers or paths; of all in notebooks/ where none is named."""
     if not names:
@@ -97,12 +92,12 @@ def run(path: Path) -> None:
     Raises:
         NotebookError: a cell raises an exception, or the kernel dies.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     started = time.perf_counter()
     execute(notebook, path)
     record_seconds(notebook, time.perf_counter() - started)
     text = as_text(normalise(notebook))
-    changed = text != path.read_text(encoding="utf-8")
+    changed = text.encode() != path.read_bytes()
     write_whole(path, text)
     print(
         f"{name_of(path)}: {time.perf_counter() - started:.1f} s, {'changed' if changed else 'as before'}",
@@ -182,12 +177,6 @@ class KernelManager(AsyncKernelManager):
         return NbvalKernelspecManager(parent=self)
 
 
-def name_of(path: Path) -> str:
-    """Return the path as seen from the repository's root, where it lies below it."""
-    path = path.resolve()
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
 def made_of(cells: list[NotebookNode], **metadata) -> NotebookNode:
     """Return a notebook of copies of these cells, for any Python 3, with this metadata besides."""
     metadata |= {"kernelspec": KERNELSPEC, "language_info": LANGUAGE_INFO}
@@ -249,7 +238,7 @@ def as_text(notebook: NotebookNode) -> str:
 
 def expect_normal_form(path: Path) -> None:
     """Raise NotebookError where a stored notebook is not in the normal form."""
-    if path.read_text(encoding="utf-8") != as_text(normalise(nbformat.read(path, as_version=4))):
+    if path.read_bytes() != as_text(normalise(read(path))).encode():
         raise NotebookError(
             f"{name_of(path)} is not in the normal form; run: python -m tools.notebooks {path}"
         )

@@ -7,12 +7,15 @@ Examples:
     python -m tools.student --book FOLDER   copy the book's sources there, without solutions but with outputs
 
 A solution goes as a whole cell, found by its tag or by its id; nothing is searched for in texts. What is left over is
-then compared with every line of every solution, and a line that came through stops the build.
+then compared with every line of every solution, and a line that came through stops the build. Beside the notebooks go
+files of the repository, never what only lies there; and only a folder is emptied that this tool has made.
 """
 
 import argparse
+import os
 import re
 import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterable
@@ -21,14 +24,19 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.exercises import NOTEBOOKS, ROOT, TAGS, part_of
-from tools.notebooks import NotebookError, as_text, execute, find, made_of, name_of
+from tools.exercises import NOTEBOOKS, ROOT, TAGS, NotebookError, name_of, naming, part_of, read
+from tools.notebooks import as_text, execute, find, made_of
 
 EDITION = ROOT / "dist" / "student"
 ARCHIVE = ROOT / "dist" / "digitlib-student.zip"
+MARK = ".made-by-tools-student"
+MARKED = (
+    "python -m tools.student empties this folder before it writes here: keep nothing of your own in it.\n"
+)
 # What a student needs beside the notebooks and the pages that they link to.
 CONTENTS = ["digitlib", "data", "LICENSE", "pyproject.toml", "requirements.lock", "environment.yml"]
 BOOK_SOURCES = ["_config.yml", "_toc.yml", "book", "digitlib", "tools"]
+KINDS = {".bib", ".css", ".gz", ".js", ".json", ".lock", ".md", ".pth", ".py", ".svg", ".toml", ".yml"}
 SHORTEST_LINE = 12  # characters: shorter ones, such as "return loss", say nothing
 # Lines of every training loop: the course itself teaches them, and no exercise is solved by one of them alone.
 COMMON_LINES = {
@@ -68,7 +76,7 @@ that checks it; hints are below them.
 """
 
 
-class EditionError(RuntimeError):
+class EditionError(NotebookError):
     """The student edition would give a solution away, or does not run; the message says where."""
 
 
@@ -94,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"running {path.stem} with every exercise left blank", flush=True)
             run_blank(EDITION / "notebooks" / path.name)
         pack(EDITION, ARCHIVE)
-    except (EditionError, NotebookError) as error:
+    except (NotebookError, OSError) as error:
         print(f"tools/student.py: {error}", file=sys.stderr)
         return 1
     print(f"{ARCHIVE.relative_to(ROOT)}: {ARCHIVE.stat().st_size / 1e6:.1f} MB")
@@ -157,17 +165,18 @@ def build(folder: Path) -> None:
     """Write the student edition into a folder, which is emptied first.
 
     Raises:
-        EditionError: a line of a solution would be in it.
+        EditionError: a line of a solution would be in it, or the folder is none of this tool's.
+        NotebookError: a notebook cannot be read, or links to a file that is not part of the repository.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "notebooks").mkdir(parents=True)
+    empty(folder)
     secrets: set[str] = set()
     for path in find([]):
-        notebook = nbformat.read(path, as_version=4)
-        secrets |= secret_lines(notebook)
-        edition = without_solutions(notebook)
-        (folder / "notebooks" / path.name).write_text(as_text(edition), encoding="utf-8", newline="\n")
-        _copy(_links(_prose(edition), NOTEBOOKS), folder)
+        notebook = read(path)
+        with naming(path):
+            secrets |= secret_lines(notebook)
+            edition = without_solutions(notebook)
+            _copy(_links(_prose(edition), NOTEBOOKS), folder)
+            _write(edition, folder / "notebooks" / path.name)
     _copy(_files(CONTENTS), folder)
     (folder / "README.md").write_text(README, encoding="utf-8")
     if found := leaks(folder, secrets):
@@ -185,7 +194,7 @@ def run_blank(path: Path) -> None:
         NotebookError: a cell raises an exception.
         EditionError: a check says something else than "not attempted".
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     execute(notebook, path)
     for cell in notebook.cells:
         if part_of(cell) == "check":
@@ -199,56 +208,102 @@ def run_blank(path: Path) -> None:
 def pack(folder: Path, archive: Path) -> None:
     """Write a folder into one zip, the same bytes each time."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARK):
             entry = zipfile.ZipInfo(f"digitlib-student/{path.relative_to(folder).as_posix()}")
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             packed.writestr(entry, path.read_bytes())
 
 
 def copy_book(folder: Path) -> None:
-    """Copy what the book is built from into a folder, which is emptied first; its notebooks have no solutions."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Copy what the book is built from into a folder, which is emptied first; its notebooks have no solutions.
+
+    Raises:
+        EditionError, NotebookError: see `build`.
+    """
+    empty(folder)
     _copy(_files(BOOK_SOURCES), folder)
-    for page in (ROOT / "book").glob("*.md"):
-        _copy(_links(page.read_text(encoding="utf-8"), page.parent), folder)
-    (folder / "notebooks").mkdir(exist_ok=True)
+    for page in _files(["book"]):
+        if page.suffix == ".md":
+            with naming(page):
+                _copy(_links(page.read_text(encoding="utf-8"), page.parent), folder)
     for path in find([]):
-        edition = without_solutions(nbformat.read(path, as_version=4), keep_outputs=True)
-        (folder / "notebooks" / path.name).write_text(as_text(edition), encoding="utf-8", newline="\n")
+        notebook = read(path)
+        with naming(path):
+            _write(without_solutions(notebook, keep_outputs=True), folder / "notebooks" / path.name)
+
+
+def empty(folder: Path) -> None:
+    """Make a folder, or empty one that this tool has made: its mark is in it.
+
+    Raises:
+        EditionError: it is none of this tool's, so what it holds may be the only copy.
+    """
+    folder = folder.resolve()
+    if folder.exists():
+        is_own = folder.is_dir() and (folder / MARK).is_file() and not (folder / ".git").exists()
+        if not is_own and not (folder.is_dir() and not any(folder.iterdir())):
+            raise EditionError(
+                f"{folder}: expected a new or an empty folder, or one that this tool has made; name another"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text(MARKED, encoding="utf-8")
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != MARK:
+            path.unlink()
 
 
 def _files(names: list[str]) -> list[Path]:
-    """Return the files below these names, seen from the repository's root; caches and unpacked archives left out."""
-    paths = [
-        path
-        for name in names
-        for path in ([ROOT / name] if (ROOT / name).is_file() else (ROOT / name).rglob("*"))
-    ]
-    return sorted(
-        path
-        for path in paths
-        if path.is_file()
-        and not path.name.endswith("-ubyte")
-        and not any(part == "__pycache__" or part.startswith(".") for part in path.relative_to(ROOT).parts)
-    )
+    """Return the repository's files at or below these names; in a copy without git, those of KINDS."""
+    try:
+        command = ["git", "ls-files", "-z", "--", *names]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+        paths = [ROOT / os.fsdecode(name) for name in listed if name]
+    except (OSError, subprocess.CalledProcessError):
+        paths = []
+    if not paths:
+        found = [path for name in names for path in (ROOT / name, *(ROOT / name).rglob("*"))]
+        hidden = [path for path in found if any(part[0] == "." for part in path.relative_to(ROOT).parts)]
+        paths = [
+            path for path in found if (path.suffix in KINDS or path.name == "LICENSE") and path not in hidden
+        ]
+    return sorted(path for path in paths if path.is_file())
 
 
-def _links(markdown: str, folder: Path) -> set[Path]:
-    """Return the files that a page in this folder links to, the notebooks aside."""
+def _links(markdown: str, folder: Path) -> list[Path]:
+    """Return the files that a page in this folder links to, the notebooks aside.
+
+    Raises:
+        EditionError: one of them is not the repository's.
+    """
     targets = {target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)", markdown)}
     paths = {(folder / target).resolve() for target in targets if target and "://" not in target}
-    return {path for path in paths if path.is_file() and path.suffix != ".ipynb"}
+    linked = sorted(path for path in paths if path.is_file() and path.suffix != ".ipynb")
+    for path in linked:
+        if not path.is_relative_to(ROOT) or not _files([str(path.relative_to(ROOT))]):
+            raise EditionError(
+                f"expected links to files of the repository, found one to {path}; add it, or link elsewhere"
+            )
+    return linked
 
 
 def _prose(notebook: NotebookNode) -> str:
     return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
 
+def _write(notebook: NotebookNode, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(as_text(notebook), encoding="utf-8", newline="\n")
+
+
 def _copy(paths: Iterable[Path], folder: Path) -> None:
     """Copy files of the repository to the same places below a folder."""
     for path in paths:
-        copied = folder / path.resolve().relative_to(ROOT)
+        if not path.resolve().is_relative_to(ROOT):
+            name = path.relative_to(ROOT)
+            raise EditionError(f"{name}: expected a file of the repository, found a link to {path.resolve()}")
+        copied = folder / path.relative_to(ROOT)
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copied)
 
