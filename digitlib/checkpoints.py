@@ -25,7 +25,7 @@ from torch import nn
 
 from digitlib import recipes
 from digitlib.recipes import Recipe
-from digitlib.storage import own_folder, weights_folder, write_whole
+from digitlib.storage import own_folder, shipped_folder, write_whole
 from digitlib.training import History
 
 RECOMMENDED = "best"  # the recipe whose trained network is part of digitlib
@@ -126,7 +126,7 @@ def load(path: Path | str) -> Checkpoint:
 
 def load_recommended() -> Checkpoint:
     """Load the network that is part of digitlib: of all recipes, it reads strangers' handwriting best."""
-    return load(weights_folder() / f"{RECOMMENDED}.pth")
+    return load(shipped_folder("weights") / f"{RECOMMENDED}.pth")
 
 
 def load_or_train(
@@ -147,7 +147,7 @@ def load_or_train(
     if isinstance(recipe, str):
         recipe = recipes.find(recipe)
     path = checkpoint_path(recipe, folder)
-    for kept in (path, weights_folder() / f"{recipe.name}.pth"):
+    for kept in (path, shipped_folder("weights") / f"{recipe.name}.pth"):
         if kept.exists() and checkpoint_path((checkpoint := load(kept)).recipe, folder) == path:
             return checkpoint
     if path.exists():

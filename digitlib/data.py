@@ -1,7 +1,8 @@
 """MNIST: fetch, split, normalise, batches.
 
 The 70,000 images are the four archives that Y. LeCun, C. Cortes and C. Burges published; they lie in the repository.
-`torchvision.datasets.MNIST` reads them; this module sees to it that what it reads is the real thing.
+`torchvision.datasets.MNIST` reads them; this module sees to it that what it reads is the real thing. Who wrote which
+image is known from QMNIST (C. Yadav and L. Bottou 2019); no writer is in two parts.
 """
 
 import gzip
@@ -11,19 +12,23 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from digitlib.storage import own_folder, repository_folder, write_whole
+from digitlib.storage import own_folder, repository_folder, shipped_folder, write_whole
 
 PARTS = ("train", "validation", "test")
 NUM_VALIDATION = 5_000
-SPLIT_SEED = 1
+SPLIT_SEED = (
+    835  # of the first thousand: its whole writers come to exactly 5,000 images, half of them by students
+)
 
 # Mean and standard deviation of the pixels of the 55,000 training images, scaled to 0..1; a test recomputes both.
 TRAIN_MEAN = 0.1307
@@ -76,30 +81,46 @@ def load_raw(part: str) -> tuple[Tensor, Tensor]:
     Taught in notebook 02.
     """
     dataset = _open_mnist(part)
-    if part == "test":
-        return dataset.data, dataset.targets
-    indices = split_indices(len(dataset))[part]
+    indices = _indices(part)
     return dataset.data[indices], dataset.targets[indices]
 
 
-def split_indices(
-    num_images: int, *, num_validation: int = NUM_VALIDATION, seed: int = SPLIT_SEED
-) -> dict[str, Tensor]:
-    """Divide the numbers 0 to num_images - 1 at random into a training and a validation part.
+def load_writers(part: str) -> tuple[Tensor, Tensor]:
+    """Load who wrote each image of one part, in the order of `load_raw`.
 
     Returns:
-        {"train": int64 (num_images - num_validation,), "validation": int64 (num_validation,)}, each ascending.
+        writers, int64 (N,), a number for each person; students, bool (N,), true where the writer was a pupil of a high
+        school, false where an employee of the census bureau. The parts have 495, 44 and 297 writers.
+    Raises:
+        ValueError: part is none of the three.
+    Taught in notebook 02. Source: Yadav and Bottou 2019, "Cold Case: The Lost MNIST Digits".
+    """
+    writers, partitions = _read_writers("test" if part == "test" else "train")
+    indices = _indices(part)
+    return writers[indices], partitions[indices] == 4
+
+
+def split_indices(
+    writers: Tensor, *, num_validation: int = NUM_VALIDATION, seed: int = SPLIT_SEED
+) -> dict[str, Tensor]:
+    """Divide images into a training and a validation part, at random, all images of one writer into the same part.
+
+    Args:
+        writers: int64 (N,), who wrote each image.
+        num_validation: images to validate on; as many whole writers are taken as come to no more than that.
+    Returns:
+        {"train": int64, "validation": int64}, the numbers of the images in each part, ascending.
     Raises:
         ValueError: num_validation leaves nothing to train on, or is negative.
     Taught in notebook 02.
     """
-    if not 0 <= num_validation < num_images:
-        raise ValueError(f"expected 0 <= num_validation < {num_images}, got {num_validation}")
-    shuffled = torch.randperm(num_images, generator=torch.Generator().manual_seed(seed))
-    return {
-        "train": shuffled[num_validation:].sort().values,
-        "validation": shuffled[:num_validation].sort().values,
-    }
+    if not 0 <= num_validation < len(writers):
+        raise ValueError(f"expected 0 <= num_validation < {len(writers)}, got {num_validation}")
+    people, num_images = writers.unique(return_counts=True)
+    shuffled = torch.randperm(len(people), generator=torch.Generator().manual_seed(seed))
+    num_chosen = (num_images[shuffled].cumsum(0) <= num_validation).sum()
+    is_validation = torch.isin(writers, people[shuffled[:num_chosen]])
+    return {"train": (~is_validation).nonzero().flatten(), "validation": is_validation.nonzero().flatten()}
 
 
 def statistics(images: Tensor) -> tuple[float, float]:
@@ -181,8 +202,7 @@ def data_loader(part: str, batch_size: int, *, shuffle: bool = False, seed: int 
     from torchvision.transforms import Compose, Normalize, ToTensor
 
     dataset = _open_mnist(part, Compose([ToTensor(), Normalize((TRAIN_MEAN,), (TRAIN_STD,))]))
-    if part != "test":
-        dataset = Subset(dataset, split_indices(len(dataset))[part].tolist())
+    dataset = Subset(dataset, _indices(part).tolist())
     generator = torch.Generator().manual_seed(seed)
     return DataLoader(dataset, batch_size, shuffle=shuffle, generator=generator)
 
@@ -224,27 +244,72 @@ def augment(
     return F.grid_sample(images - background, grid, align_corners=False) + background
 
 
-def coarsen(images: Tensor, generator: torch.Generator, *, share: float = 0.25) -> Tensor:
-    """Make a share of a batch's images coarse, as if a picture of a few large pixels had been enlarged.
+def roughen(images: Tensor, generator: torch.Generator, *, share: float = 0.5) -> Tensor:
+    """Make a share of a batch's images hard to read: coarse, blurred, crossed by bands, badly lit, noisy.
 
-    The first images of the batch are averaged into 8x8 to 15x15 squares and enlarged again, by a filter drawn anew each
-    time; their brightest pixel comes out white. The others stay as they are.
+    Each of the five befalls half of the images of that share, whatever else does. The other images stay as they are.
 
     Args:
-        images, generator: see `augment`; in random order.
+        images, generator: see `augment`; the first ones are roughened, so pass them in random order.
         share: of the images, from 0 to 1.
     Returns, Raises: see `augment`.
-    Explained in book/handwriting.md.
+    Taught in notebook 10.
     """
     check_normalised(images)
-    coarse, fine = images.tensor_split([round(share * len(images))])
+    rough, plain = images.tensor_split([round(share * len(images))])
+    ink = (rough * TRAIN_STD + TRAIN_MEAN).cpu().contiguous()  # 0 to 1
+    for spoil in (_coarse, _blurred, _crossed, _lit, _noisy):
+        chosen = torch.rand(len(ink), generator=generator) < 0.5
+        if chosen.any():
+            ink[chosen] = spoil(ink[chosen], generator)
+    return torch.cat([((ink.clamp(0, 1) - TRAIN_MEAN) / TRAIN_STD).to(images), plain])
+
+
+def _random(low: float, high: float, ink: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a random number between two for each image, (N, 1, 1, 1)."""
+    return low + (high - low) * torch.rand(len(ink), 1, 1, 1, generator=generator)
+
+
+def _coarse(ink: Tensor, generator: torch.Generator) -> Tensor:
+    """Average into 8x8 to 15x15 squares, enlarge these again, and make the brightest pixel white."""
     side = int(torch.randint(8, 16, (), generator=generator))
     filter = ("nearest", "bilinear", "bicubic")[int(torch.randint(3, (), generator=generator))]
-    background, white = -TRAIN_MEAN / TRAIN_STD, (1 - TRAIN_MEAN) / TRAIN_STD
-    small = F.interpolate(coarse - background, size=side, mode="area")
-    ink = F.interpolate(small, size=28, mode=filter).clamp(min=0)  # bicubic goes below the background
-    ink *= (white - background) / ink.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-3)
-    return torch.cat([ink + background, fine])
+    large = F.interpolate(F.interpolate(ink, size=side, mode="area"), size=28, mode=filter).clamp(min=0)
+    return large / large.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-3)
+
+
+def _blurred(ink: Tensor, generator: torch.Generator) -> Tensor:
+    """Average over neighbours, by 5x5 random weights of which a few are large: a blur, or a shake in some direction."""
+    weights = torch.rand(1, 1, 5, 5, generator=generator) ** 4
+    return F.conv2d(ink, weights / weights.sum(), padding="same")
+
+
+def _crossed(ink: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw two straight bands, whole or broken, 1 to 7 pixels wide, each of one grey or of inverted pixels."""
+    y, x = torch.meshgrid(*[torch.arange(28) - 13.5] * 2, indexing="ij")
+    for _ in range(2):
+        angle, offset = _random(0, math.pi, ink, generator), _random(-12, 12, ink, generator)
+        away, along = x * angle.cos() + y * angle.sin() - offset, y * angle.cos() - x * angle.sin()
+        band = away.abs() < _random(0.5, 3.5, ink, generator)
+        band &= along % _random(2, 8, ink, generator) < _random(1, 8, ink, generator)
+        inverts, grey = _random(0, 1, ink, generator) < 0.5, _random(0, 1, ink, generator)
+        ink = torch.where(band, torch.where(inverts, 1 - ink, grey), ink)
+    return ink
+
+
+def _lit(ink: Tensor, generator: torch.Generator) -> Tensor:
+    """Lighten the background, evenly or from place to place, by up to 0.8, and weaken the ink to no less than 0.4."""
+    cells = int(torch.randint(1, 6, (), generator=generator))
+    light = torch.rand(len(ink), 1, cells, cells, generator=generator) * _random(0, 0.8, ink, generator)
+    paper = F.interpolate(light, size=28, mode="bilinear", align_corners=True)
+    return paper + (1 - paper) * ink * _random(0.4, 1, ink, generator)
+
+
+def _noisy(ink: Tensor, generator: torch.Generator) -> Tensor:
+    """Add noise with a standard deviation of up to 0.4, and draw up to a fifth of the pixels anew."""
+    ink = ink + _random(0, 0.4, ink, generator) * torch.randn(ink.shape, generator=generator)
+    drawn = torch.rand(ink.shape, generator=generator) < _random(0, 0.2, ink, generator)
+    return torch.where(drawn, torch.rand(ink.shape, generator=generator), ink)
 
 
 def check_normalised(images: Tensor) -> None:
@@ -254,11 +319,25 @@ def check_normalised(images: Tensor) -> None:
         raise ValueError(f"expected normalised float images of shape (N, 1, 28, 28), got {got}")
 
 
+def _read_writers(file: str) -> Tensor:
+    """Return who wrote each image of a file of MNIST, and the partition of NIST that it is from: int64 (2, N)."""
+    path = shipped_folder("writers") / f"{file}.csv.gz"
+    return torch.from_numpy(np.loadtxt(path, np.int64, delimiter=",", skiprows=1, unpack=True))
+
+
+@cache
+def _indices(part: str) -> Tensor:
+    """Return the places of a part's images in its file."""
+    if part not in PARTS:
+        raise ValueError(f"expected a part among {', '.join(PARTS)}, got {part!r}")
+    if part == "test":
+        return torch.arange(10_000)
+    return split_indices(_read_writers("train")[0])[part]
+
+
 def _open_mnist(part: str, transform: Callable | None = None):
     from torchvision.datasets import MNIST
 
-    if part not in PARTS:
-        raise ValueError(f"expected a part among {', '.join(PARTS)}, got {part!r}")
     return MNIST(fetch(), train=part != "test", transform=transform)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from digitlib.data import augment, batches, coarsen, load_part
+from digitlib.data import augment, batches, load_part, roughen
 from digitlib.models import MODELS
 from digitlib.training import History, fit
 
@@ -45,9 +45,7 @@ class Recipe:
     schedule: str = "one-cycle"  # or "constant"
     clip_norm: float | None = None  # gradients longer than this are scaled down to it
     augment: bool = False  # turn, shift and scale each image a little, anew each epoch
-    coarsen: bool = (
-        False  # make a quarter of the images coarse, others each epoch, as pictures of few pixels are
-    )
+    roughen: float = 0.0  # make this share of the images hard to read, others each epoch
     seed: int = 0  # decides the first weights, the order of the images, dropout and augmentation
 
     def __post_init__(self):
@@ -66,8 +64,7 @@ def _check(recipe: Recipe) -> None:
     is_name = isinstance(recipe.name, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", recipe.name)
     expect("name", is_name, "in small letters, digits, - and _")
     expect("title", isinstance(recipe.title, str) and recipe.title.isprintable(), "to be one printable line")
-    for setting in ("augment", "coarsen"):
-        expect(setting, isinstance(getattr(recipe, setting), bool), "to be True or False")
+    expect("augment", isinstance(recipe.augment, bool), "to be True or False")
     for setting, least in (("batch_size", 1), ("num_epochs", 1), ("seed", 0)):
         value = getattr(recipe, setting)  # True is an int, too; torch takes seeds of 63 bits
         expect(
@@ -79,6 +76,7 @@ def _check(recipe: Recipe) -> None:
     expect("clip_norm", recipe.clip_norm is None or recipe.clip_norm > 0, "above 0, or None")
     expect("momentum", 0 <= recipe.momentum < 1, "from 0 to below 1")
     expect("weight_decay", 0 <= recipe.weight_decay <= 1, "from 0 to 1")
+    expect("roughen", 0 <= recipe.roughen <= 1, "from 0 to 1")
 
 
 RECIPES = {
@@ -130,7 +128,7 @@ RECIPES = {
             weight_decay=0.05,
             num_epochs=10,
             augment=True,
-            coarsen=True,
+            roughen=0.5,
         ),
     )
 }
@@ -191,7 +189,7 @@ def build_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, *, num_step
 
 
 def train(
-    recipe: Recipe, *, device: str | torch.device = "cpu", bf16: bool = False, progress: bool | None = None
+    recipe: Recipe, *, device: str | torch.device = "cpu", progress: bool | None = None
 ) -> tuple[nn.Module, History]:
     """Train the recipe's network from scratch on the training part, validating on the validation part.
 
@@ -199,13 +197,11 @@ def train(
 
     Args:
         device: where to train, and where the model is returned: "cpu", "cuda" or "mps".
-        bf16: see `precision`. progress: see `digitlib.training.fit`.
-    Raises:
-        ValueError: bf16 is asked of a device without it.
+        progress: see `digitlib.training.fit`.
     """
     train_part = tuple(tensor.to(device) for tensor in load_part("train"))
     validation = load_part("validation")
-    with precision(device, bf16=bf16), torch.random.fork_rng():
+    with torch.random.fork_rng():
         model, history = train_on(recipe, train_part, validation, progress=progress)
     return model.to(memory_format=torch.contiguous_format), history
 
@@ -241,35 +237,18 @@ def train_on(
     return model, history
 
 
-def has_bf16(device: str | torch.device = "cpu") -> bool:
-    """Return whether the device multiplies bfloat16 numbers itself, rather than slowly in software."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return kind == "cpu" and torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported()
-
-
-def precision(device: str | torch.device, *, bf16: bool) -> torch.autocast:
-    """Return the context to train in: float32 throughout, or bfloat16 (8 bits of precision) where networks bear it.
-
-    Raises:
-        ValueError: bf16 is asked of a device without it.
-    """
-    if bf16 and not has_bf16(device):
-        raise ValueError(f"expected a device with bfloat16 arithmetic, got '{device}'; train without --bf16")
-    # Without the cache: it would keep the first step's weights for as long as the context lasts.
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16, cache_enabled=False)
-
-
 def epoch_batches(
     recipe: Recipe, images: Tensor, labels: Tensor, generator: torch.Generator
 ) -> Iterator[Part]:
-    """Yield one epoch of the recipe's batches, shuffled and, where the recipe says so, augmented.
+    """Yield one epoch of the recipe's batches, shuffled and, where the recipe says so, augmented and roughened.
 
     Args:
         images, labels: float32 (N, 1, 28, 28), normalised; int64 (N,).
         generator: on the CPU; decides the order and the augmentation.
     """
     for batch_images, batch_labels in batches(images, labels, recipe.batch_size, generator):
-        moved = augment(batch_images, generator) if recipe.augment else batch_images
-        yield (coarsen(moved, generator) if recipe.coarsen else moved), batch_labels
+        if recipe.augment:
+            batch_images = augment(batch_images, generator)
+        if recipe.roughen:
+            batch_images = roughen(batch_images, generator, share=recipe.roughen)
+        yield batch_images, batch_labels

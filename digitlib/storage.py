@@ -31,10 +31,10 @@ def own_folder(name: str) -> Path:
     return platformdirs.user_data_path("digitlib", appauthor=False) / name
 
 
-def weights_folder() -> Path:
-    """Return the folder of the trained networks that are part of digitlib: in the wheel it lies in the package."""
-    in_wheel = _PACKAGE / "weights"
-    return in_wheel if in_wheel.is_dir() else repository_folder("data/weights")
+def shipped_folder(name: str) -> Path:
+    """Return a folder that is part of digitlib, "weights" or "writers": in the wheel it lies in the package."""
+    in_wheel = _PACKAGE / name
+    return in_wheel if in_wheel.is_dir() else repository_folder("data") / name
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -368,7 +368,7 @@ def test_what_is_no_checkpoint_is_named(path, tmp_path):
 def test_every_damage_is_noticed(path):
     """Any flipped bit, also where an archive has no checksum: in small files that is a quarter of all."""
     draw = random.Random(0)
-    for content in (path.read_bytes(), (storage.weights_folder() / "best.pth").read_bytes()):
+    for content in (path.read_bytes(), (storage.shipped_folder("weights") / "best.pth").read_bytes()):
         for num_bytes in [*range(0, len(content), len(content) // 30), len(content) - 1]:
             path.write_bytes(content[:num_bytes])
             refusal(path)
@@ -650,7 +650,7 @@ def shipped(few_images, tmp_path, monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, "best", recipe)
     monkeypatch.setattr(weights, "load_part", recipes.load_part)
     monkeypatch.setattr(weights, "repository_folder", lambda name: tmp_path / name)
-    monkeypatch.setattr(checkpoints, "weights_folder", lambda: tmp_path / "data" / "weights")
+    monkeypatch.setattr(checkpoints, "shipped_folder", lambda name: tmp_path / "data" / "weights")
     weights.main([])
     return few_images
 
@@ -669,7 +669,7 @@ def test_the_recommended_network_is_found_without_training(shipped, tmp_path):
 
 def test_the_network_in_the_repository_reads_as_many_images_as_it_says():
     """Up to 3 of 5,000: processors round otherwise, which turns the answer on an image that is hardly decided."""
-    path = storage.weights_folder() / "best.pth"
+    path = storage.shipped_folder("weights") / "best.pth"
     checkpoint = load_recommended()
     assert checkpoint.recipe == recipes.find("best") and path.stat().st_size < 700_000
     assert {tensor.dtype for tensor in checkpoint.model.parameters()} == {torch.float32}

@@ -1,11 +1,15 @@
 """Our metrics against scikit-learn's and against figures worked out by hand."""
 
+from itertools import product
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn import metrics
 from torch import nn
 
+from digitlib.data import load_writers
 from digitlib.evaluation import (
     accuracy_interval,
     confusion_matrix,
@@ -13,7 +17,8 @@ from digitlib.evaluation import (
     measure,
     predict_logits,
     report,
-    within,
+    writers_interval,
+    writers_test,
 )
 from digitlib.models import CNN
 
@@ -185,12 +190,92 @@ def test_impossible_counts_are_refused(counts):
         accuracy_interval(*counts)
 
 
-def test_within_shows_the_range_inside_and_the_value_outside():
-    assert within(0.985, 0.98, 0.99) == "between 98.0% and 99.0%"
-    assert within(0.98, 0.98, 0.99) == "between 98.0% and 99.0%"
-    assert within(0.97123, 0.98, 0.99) == "97.12%, outside the expected 98.0% to 99.0%"
-    assert within(2.5, 2, 3, percent=False) == "between 2.0 and 3.0"
-    assert within(float("nan"), 2, 3, percent=False).startswith("nan, outside")
+# --- writers
+
+
+@pytest.fixture(scope="module")
+def writers():
+    """Who wrote MNIST's test images: 297 people, from 8 to 130 images each."""
+    return load_writers("test")[0]
+
+
+def right_answers(writers, accuracy, spread, num_sets, seed):
+    """Draw sets of right answers, bool (num_sets, N): each writer is read with an accuracy of their own.
+
+    The accuracies have a beta distribution, whose mean is the one given: what an interval ought to cover is known.
+    """
+    random = np.random.default_rng(seed)
+    people, owner = writers.unique(return_inverse=True)
+    shape = accuracy * (1 - spread) / spread, (1 - accuracy) * (1 - spread) / spread
+    own = random.beta(*shape, size=(num_sets, len(people)))
+    return torch.from_numpy(random.random((num_sets, len(writers))) < own[:, owner.numpy()])
+
+
+def test_the_interval_over_writers_covers_what_it_promises_and_the_other_does_not(writers):
+    accuracy, by_writers, by_images = 0.975, 0, 0
+    for number, right in enumerate(right_answers(writers, accuracy, 0.02, 1500, seed=0)):
+        low, high = writers_interval(right, writers, num_samples=500, seed=number)
+        by_writers += low <= accuracy <= high
+        low, high = accuracy_interval(right.sum().item(), len(right))
+        by_images += low <= accuracy <= high
+    assert 0.94 <= by_writers / 1500 <= 0.96  # the simulation's own standard error is 0.006
+    assert by_images / 1500 < 0.89
+
+
+def test_the_interval_of_a_difference_covers_it(writers):
+    first, second = (
+        right_answers(writers, share, 0.02, 500, seed) for seed, share in enumerate((0.98, 0.97))
+    )
+    covered = 0
+    for number, difference in enumerate(first.double() - second.double()):
+        low, high = writers_interval(difference, writers, num_samples=500, seed=number)
+        covered += low <= 0.01 <= high
+    assert 0.93 <= covered / 500 <= 0.97
+
+
+def test_where_images_are_independent_both_intervals_agree():
+    right = torch.rand(4000, generator=torch.Generator().manual_seed(0)) < 0.9
+    ours, wilson = writers_interval(right, torch.arange(4000)), accuracy_interval(right.sum().item(), 4000)
+    assert ours == pytest.approx(wilson, abs=0.0015)
+    assert (
+        writers_interval(right, torch.arange(4000))
+        == ours
+        != writers_interval(right, torch.arange(4000), seed=1)
+    )
+
+
+def test_nobody_read_wrongly_leaves_room_for_writers_not_seen(writers):
+    low, high = writers_interval(torch.ones(10_000, dtype=torch.bool), writers)
+    assert low == pytest.approx(1 - 3 / 297) and high == 1
+    low, high = writers_interval(torch.zeros(10_000), writers)
+    assert low == 0 and high == pytest.approx(3 / 297)
+
+
+def test_the_paired_test_against_all_turns_of_eight_writers():
+    generator = torch.Generator().manual_seed(2)
+    writers = torch.arange(8).repeat(25)
+    first, second = (torch.rand(200, generator=generator) < share for share in (0.9, 0.85))
+    sums = torch.zeros(8).index_add(0, writers, first.float() - second.float()).tolist()
+    turns = [abs(sum(a * b for a, b in zip(sums, signs))) for signs in product((1, -1), repeat=8)]
+    exact = sum(turn >= abs(sum(sums)) for turn in turns) / 2**8
+    assert 0.01 < exact < 0.5
+    assert writers_test(first, second, writers, num_samples=20_000) == pytest.approx(exact, abs=0.012)
+    assert writers_test(second, first, writers) == writers_test(first, second, writers)
+    assert writers_test(first, first, writers) == 1
+
+
+def test_the_paired_test_finds_no_difference_where_there_is_none_but_in_one_of_twenty(writers):
+    first, second = (right_answers(writers, 0.98, 0.02, 600, seed) for seed in (3, 4))
+    values = [writers_test(a, b, writers, num_samples=199) for a, b in zip(first, second)]
+    assert 0.03 <= sum(value <= 0.05 for value in values) / 600 <= 0.07
+
+
+def test_writers_who_do_not_fit_the_images_are_refused(writers):
+    for values, people in ((torch.ones(9), writers), (torch.ones(4), torch.zeros(4, dtype=torch.long))):
+        with pytest.raises(ValueError, match=r"one value and one writer for each image.*load_writers"):
+            writers_interval(values, people)
+        with pytest.raises(ValueError, match="one writer for each image"):
+            writers_test(values, values, people)
 
 
 def test_models_on_any_module():

@@ -30,7 +30,7 @@ from digitlib.training import train_one_epoch
 
 ROOT = Path(__file__).parents[1]
 SMALL = Recipe(name="small", title="a test", model="cnn", num_epochs=2, batch_size=50)
-SEEDED = [SMALL, change(SMALL, augment=True, coarsen=True), change(SMALL, model="rnn", optimizer="sgd")]
+SEEDED = [SMALL, change(SMALL, augment=True, roughen=0.5), change(SMALL, model="rnn", optimizer="sgd")]
 
 
 def stripes(num_images=400):
@@ -109,23 +109,6 @@ def test_network_and_loop_of_each_recipe_fit_on_a_page():
         assert lines_of_code(MODELS[recipe.model], *loop) <= 60, recipe.name
 
 
-@pytest.mark.skipif(not recipes.has_bf16(), reason="the processor has no bfloat16 arithmetic")
-def test_bfloat16_is_used_where_it_is_asked_for_and_trains_as_well(few_images):
-    recipe = change(SMALL, model="mlp")
-    full, brief = train(recipe)[1], train(recipe, bf16=True)[1]
-    assert full.step_loss != brief.step_loss
-    assert full.train_loss[-1] < full.step_loss[0] - 0.3
-    # bfloat16 has 8 bits: a loss agrees to two or three digits. With stale weights it would stay where it began.
-    assert brief.step_loss[0] == pytest.approx(full.step_loss[0], abs=0.02)
-    assert brief.train_loss[-1] == pytest.approx(full.train_loss[-1], abs=0.05)
-
-
-def test_bfloat16_is_refused_where_it_would_be_slow(few_images, monkeypatch):
-    monkeypatch.setattr(recipes, "has_bf16", lambda device: False)
-    with pytest.raises(ValueError, match="expected a device with bfloat16 arithmetic, got 'cpu'"):
-        train(SMALL, bf16=True)
-
-
 def test_recipes_cannot_be_changed_in_place():
     with pytest.raises(FrozenInstanceError):
         RECIPES["cnn"].seed = 1
@@ -160,8 +143,8 @@ def test_augmentation_changes_what_the_network_sees_but_not_the_data(monkeypatch
     images, labels = stripes()
     monkeypatch.setattr(recipes, "load_part", lambda part: (images, labels))
     plain = train(SMALL)[1].step_loss
-    for setting in ("augment", "coarsen"):
-        assert train(change(SMALL, **{setting: True}))[1].step_loss != plain
+    for setting in ({"augment": True}, {"roughen": 0.5}):
+        assert train(change(SMALL, **setting))[1].step_loss != plain
     assert torch.equal(images, stripes()[0])
 
 
