@@ -412,13 +412,18 @@ def test_roughen_bears_the_last_batch(num_images):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, raw):
-    """$DIGITLIB_DATA with everything in it, as links, so that it costs nothing; no repository around, no network."""
+    """$DIGITLIB_DATA with everything in it, as hard links where that can be; no repository around, no network."""
     raw_folder = tmp_path / "data" / "MNIST" / "raw"
     raw_folder.mkdir(parents=True)
     for name in ARCHIVES + UNPACKED:
-        (raw_folder / name).symlink_to(PUBLISHED_FOLDER / name)
+        try:
+            os.link(PUBLISHED_FOLDER / name, raw_folder / name)
+        except OSError:  # on another disk
+            shutil.copyfile(PUBLISHED_FOLDER / name, raw_folder / name)
     monkeypatch.setenv("DIGITLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(storage, "_PACKAGE", tmp_path / "site-packages" / "digitlib")
+    package = tmp_path / "site-packages" / "digitlib"
+    shutil.copytree(PUBLISHED_FOLDER.parents[1] / "writers", package / "writers")  # as a wheel has them
+    monkeypatch.setattr(storage, "_PACKAGE", package)
     monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])  # where nobody answers
     yield raw_folder
     shutil.rmtree(tmp_path)  # 66 MB each time would fill /tmp
@@ -578,7 +583,7 @@ def test_a_damaged_archive_of_the_repository_is_not_copied_on(folder, tmp_path, 
     assert not (tmp_path / "elsewhere" / "MNIST").exists()
 
 
-@pytest.mark.parametrize("load", [load_raw, load_part, load_writers, lambda part: data_loader(part, 5)])
+@pytest.mark.parametrize("load", [load_raw, load_part, lambda part: data_loader(part, 5)])
 def test_every_way_in_verifies_first(load, folder):
     replace(folder / ARCHIVES[0], b"")
     with pytest.raises(DataError, match="expected MD5"):
