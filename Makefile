@@ -82,7 +82,7 @@ mutants: $(STAMP) ## break every solution in many small ways, and count how many
 
 lock: $(STAMP) ## resolve requirements.lock from pyproject.toml (newest versions: make lock UPGRADE=--upgrade)
 	$(BIN)/uv pip compile pyproject.toml --extra book --extra test --universal --python-version 3.11 \
-	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE) \
+	    --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE) \
 	    --quiet --output-file requirements.lock
 
 clean: ## remove the built book and the caches
@@ -105,12 +105,15 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "Installing into $(VENV): one to ten minutes, most of it PyTorch's download."
 	@test "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" && $(BIN)/python -c '' || $(PYTHON) -m venv --clear $(VENV)
 	@rm -f $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	@awk '/^[^ #]/ { kept = /^uv==/ } kept' requirements.lock > $(VENV)/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/uv.lock
 ifeq ($(TORCH_BACKEND),)
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r requirements.lock
 else
 	@echo "$(TORCH_BACKEND)" > $(VENV)/torch-backend
-	grep -v -E '^(nvidia-|cuda-|triton)' requirements.lock > $(VENV)/requirements.lock
+	@# The lock's hashes are those of PyPI's files; PyTorch's own index has others of torch and torchvision.
+	@awk '/^[^ #]/ { kept = !/^(nvidia-|cuda-|triton)/; other = /^torch/ } other { sub(/ \\$$/, "") } \
+	    kept && !(other && /--hash=/)' requirements.lock > $(VENV)/requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --torch-backend $(TORCH_BACKEND) -r $(VENV)/requirements.lock
 endif
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .

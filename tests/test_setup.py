@@ -45,13 +45,15 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 def lines_that_are_no_pins(lock: str) -> list[str]:
-    """Return the lines that are neither comments nor `name==version ; marker`: addresses, paths, ranges, options."""
-    pin = re.compile(r"[a-z0-9.-]+==[0-9][0-9a-z.+!-]*( ; [^;@/]+)?")
-    return [
-        line
-        for line in lock.splitlines()
-        if line.strip() and not (line.lstrip()[0] == "#" or pin.fullmatch(line))
-    ]
+    """Return what is neither a comment nor `name==version ; marker` with hashes: addresses, paths, ranges, options."""
+    pin = re.compile(r"[a-z0-9.-]+==[0-9][0-9a-z.+!-]*( ; [^;@/]+?)?( +--hash=sha256:[0-9a-f]{64})+")
+    return [line for line in entries(lock) if not pin.fullmatch(line)]
+
+
+def entries(lock: str) -> list[str]:
+    """Return the lock's entries, each with its hashes in one line."""
+    lines = lock.replace(" \\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and line.lstrip()[0] != "#"]
 
 
 def pins(lock: str, system: str, python: str) -> dict[str, Version]:
@@ -67,10 +69,8 @@ def pins(lock: str, system: str, python: str) -> dict[str, Version]:
         "python_full_version": f"{python}.9",
     }
     found = {}
-    for line in lock.splitlines():
-        if not line.strip() or line.lstrip()[0] == "#":
-            continue
-        requirement = Requirement(line)
+    for line in entries(lock):
+        requirement = Requirement(line.partition(" --hash")[0])
         if requirement.marker is None or requirement.marker.evaluate(here):
             assert requirement.name not in found, (
                 f"{requirement.name} is pinned twice for Python {python} on {system}"
@@ -120,8 +120,15 @@ def test_any_other_line_in_the_lock_is_found():
         "numpy @ file:///wheels/numpy.whl",
         "/wheels/numpy.whl",
         "numpy==2.4.6 --hash=sha256:00",
+        "numpy==2.4.6",
     ]
-    lock = "\n".join(["# a comment", "uv==0.13.8", "    # via", *others])
+    sound = (
+        "uv==0.13.8 ; os_name == 'nt' \\\n    --hash=sha256:"
+        + 64 * "0"
+        + " \\\n    --hash=sha256:"
+        + 64 * "1"
+    )
+    lock = "\n".join(["# a comment", sound, "    # via", *others])
     assert lines_that_are_no_pins(lock) == others
 
 
@@ -149,7 +156,11 @@ def test_torch_and_torchvision_are_a_pair():
 def test_environment_yml_takes_every_version_from_the_lock():
     conda = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)]
     (pip,) = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
-    assert pip == ["-r requirements.lock", "-e ."]
+    assert pip == ["-r requirements.lock"]  # pip takes no editable package beside hashes
+    assert "pip install --no-deps --no-build-isolation -e ." in (ROOT / "postBuild").read_text(
+        encoding="utf-8"
+    )
+    assert os.access(ROOT / "postBuild", os.X_OK) or os.name == "nt"
     python, _, version = conda[0].partition("=")
     assert (python, conda[1:]) == ("python", ["pip"])
     assert version in PYTHONS
@@ -265,9 +276,10 @@ def test_every_make_command_that_is_mentioned_exists():
 
 
 def test_every_recipe_of_installation_says_the_kernel_how_threads_wait():
-    """The Makefile's, and the README's two."""
+    """The Makefile, the README without make, and conda's."""
     command = "python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE"
-    assert (MAKEFILE + PAGES[0].read_text(encoding="utf-8")).count(command) == 3
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "README.md", "postBuild")]
+    assert [text.count(command) for text in texts] == [1, 1, 1]
 
 
 @needs_make
@@ -311,17 +323,18 @@ def test_cleaning_removes_caches_and_nothing_else(project):
 
 @needs_make
 def test_the_environment_is_made_once(project):
-    uv = re.search(r"^uv==\S+", LOCK, flags=re.MULTILINE)[0]
     assert project.make("lint").returncode == 0
     assert [call.split(" /")[0] for call in project.calls] == [
         "python3 -m venv --clear .venv",
-        f"python -m pip install --quiet --disable-pip-version-check {uv}",
+        "python -m pip install --quiet --disable-pip-version-check -r .venv/uv.lock",
         "uv pip install --python .venv/bin/python --compile-bytecode -r requirements.lock",
         "uv pip install --python .venv/bin/python --no-deps --no-build-isolation -e .",
         "python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE",
         "ruff check .",
         "ruff format --check .",
     ]
+    (uv,) = entries((project.folder / ".venv/uv.lock").read_text())
+    assert uv in entries(LOCK) and uv.startswith("uv==")
     project.make("lint")
     assert project.calls == ["ruff check .", "ruff format --check ."]
 
@@ -358,10 +371,11 @@ def test_the_cpu_build_is_taken_and_remembered(project):
     project.make("lint", "TORCH_BACKEND=cpu")
     (install,) = [call for call in project.calls if "--torch-backend" in call]
     assert install.endswith("--torch-backend cpu -r .venv/requirements.lock")
-    filtered = (project.folder / ".venv/requirements.lock").read_text()
-    names = {line.split("==")[0] for line in filtered.splitlines() if "==" in line.split("#")[0]}
-    assert {"torch", "torchvision", "numpy"} <= names
-    assert not any(name.startswith(("nvidia", "cuda", "triton")) for name in names)
+    filtered = entries((project.folder / ".venv/requirements.lock").read_text())
+    whole = [line for line in entries(LOCK) if not line.startswith(("nvidia", "cuda", "triton"))]
+    others = [line.partition(" --hash")[0].rstrip() for line in whole if line.startswith("torch")]
+    assert [line.split("==")[0] for line in others] == ["torch", "torchvision"]
+    assert filtered == [others.pop(0) if line.startswith("torch") else line for line in whole]
     os.utime(project.folder / "requirements.lock", (2e9, 2e9))
     project.make("lint")
     assert any("--torch-backend cpu" in call for call in project.calls)

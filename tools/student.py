@@ -34,7 +34,15 @@ MARKED = (
     "python -m tools.student empties this folder before it writes here: keep nothing of your own in it.\n"
 )
 # What a student needs beside the notebooks and the pages that they link to.
-CONTENTS = ["digitlib", "data", "LICENSE", "pyproject.toml", "requirements.lock", "environment.yml"]
+CONTENTS = [
+    "digitlib",
+    "data",
+    "LICENSE",
+    "pyproject.toml",
+    "requirements.lock",
+    "environment.yml",
+    "postBuild",
+]
 BOOK_SOURCES = ["_config.yml", "_toc.yml", "book", "digitlib", "tools"]
 KINDS = {".bib", ".css", ".gz", ".js", ".json", ".lock", ".md", ".pth", ".py", ".svg", ".toml", ".yml"}
 SHORTEST_LINE = 12  # characters: shorter ones, such as "return loss", say nothing
@@ -266,7 +274,7 @@ def _files(names: list[str]) -> list[Path]:
         found = [path for name in names for path in (ROOT / name, *(ROOT / name).rglob("*"))]
         hidden = [path for path in found if any(part[0] == "." for part in path.relative_to(ROOT).parts)]
         paths = [
-            path for path in found if (path.suffix in KINDS or path.name == "LICENSE") and path not in hidden
+            path for path in found if (path.suffix in KINDS or path.name in CONTENTS) and path not in hidden
         ]
     return sorted(path for path in paths if path.is_file())
 
