@@ -238,6 +238,9 @@ def finish(app, exception: Exception | None) -> None:
     for pattern in ("scripts/fontawesome.*", "**/*.map", "vendor/fontawesome/webfonts/*"):
         for path in static.glob(pattern):
             path.unlink()
+    for script in (static / "scripts").glob("*theme.js"):  # which tells the console about colours and scrolling
+        text = script.read_text(encoding="utf-8")
+        script.write_text(text.replace("console.log(", "void("), encoding="utf-8")
     theme = static / "styles/pydata-sphinx-theme.css"
     theme.write_text(without_icon_font(theme.read_text(encoding="utf-8")), encoding="utf-8")
 
@@ -261,7 +264,7 @@ def moved_up(text: str, folder: str) -> str:
         return f'{attribute}="{value}"'
 
     text = text.replace('data-content_root="../"', 'data-content_root="./"')
-    return re.sub(r'\b(href|src|action)="([^"]*)"', address, text)
+    return re.sub(r'\b(href|src|srcset|action)="([^"]*)"', address, text)
 
 
 def without_icon_font(css: str) -> str:

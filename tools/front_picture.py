@@ -20,11 +20,13 @@ INK, PAPER = "#1d3557", "#fffdf7"
 
 
 def draw(folder: Path) -> None:
-    """Write result.svg and preview.png into a folder."""
+    """Write result.svg, result-narrow.svg (for a phone) and preview.png into a folder."""
     rng = random.Random(SEED)
     written = [write(STYLES[digit][STYLE.get(digit, 0)], rng, height=0.72, margin=0.1) for digit in range(10)]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "result.svg").write_text(as_svg(written, read(written)), encoding="utf-8")
+    answers = read(written)
+    for name, in_a_row in (("result", 10), ("result-narrow", 5)):
+        (folder / f"{name}.svg").write_text(as_svg(written, answers, in_a_row), encoding="utf-8")
     as_preview(written).save(folder / "preview.png", optimize=True)
 
 
@@ -55,16 +57,17 @@ def read(written: list) -> list[tuple[np.ndarray, int, float]]:
     return [(image.numpy(), int(p.argmax()), float(p.max())) for image, p in zip(images, answers, strict=True)]
 
 
-def as_svg(written: list, answers: list) -> str:
-    """Return the picture: a row of paper, a row of 28 x 28 pixels, a row of answers."""
+def as_svg(written: list, answers: list, in_a_row: int) -> str:
+    """Return the picture: for each digit a column of paper, of 28 x 28 pixels, and of the answer."""
+    height = 2 * SIDE + 2 * GAP + 74  # of a row of columns
     columns = []
     for i, (strokes, (pixels, digit, share)) in enumerate(zip(written, answers, strict=True)):
-        left = GAP + i * (SIDE + GAP)
+        left, top = GAP + i % in_a_row * (SIDE + GAP), GAP + i // in_a_row * height
         lines = "".join(
             f'<polyline points="{" ".join(f"{x * SIDE:.1f},{y * SIDE:.1f}" for x, y in points)}"/>' for points in strokes
         )
         columns.append(
-            f'<g transform="translate({left} {GAP})"><rect width="{SIDE}" height="{SIDE}" rx="4" fill="{PAPER}"/>'
+            f'<g transform="translate({left} {top})"><rect width="{SIDE}" height="{SIDE}" rx="4" fill="{PAPER}"/>'
             f'<g fill="none" stroke="{INK}" stroke-width="{PEN * SIDE:.1f}" stroke-linecap="round" '
             f'stroke-linejoin="round">{lines}</g>'
             f'<image y="{SIDE + GAP}" width="{SIDE}" height="{SIDE}" style="image-rendering: pixelated" '
@@ -72,7 +75,7 @@ def as_svg(written: list, answers: list) -> str:
             f'<text x="{SIDE / 2}" y="{2 * SIDE + GAP + 40}" font-size="34" font-weight="700">{digit}</text>'
             f'<text x="{SIDE / 2}" y="{2 * SIDE + GAP + 62}" font-size="13">{share:.1%}</text></g>'
         )
-    width, height = GAP + 10 * (SIDE + GAP), 2 * SIDE + 2 * GAP + 74
+    width, height = GAP + in_a_row * (SIDE + GAP), len(written) // in_a_row * height
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f"font-family=\"system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif\" text-anchor=\"middle\" fill=\"#1a1a1a\">"

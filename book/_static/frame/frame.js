@@ -129,6 +129,7 @@
     document.getElementById("frame-forget")?.addEventListener("click", () => {
       try {
         localStorage.removeItem(KEY);
+        localStorage.removeItem(`${KEY}-known`); // the glossary's cards
       } catch {
         // Nothing was kept.
       }
