@@ -197,7 +197,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = _only(cell.metadata, CELL_METADATA)
         if cell.cell_type != "code":
             continue
-        cell.outputs = _merge_streams(cell.outputs)
+        cell.outputs = merge_streams(cell.outputs)
         count += bool(cell.source.strip())  # Jupyter does not count an empty cell
         cell.execution_count = count if cell.source.strip() else None
         for output in cell.outputs:
@@ -248,7 +248,7 @@ def _only(metadata: NotebookNode, keys: tuple[str, ...]) -> NotebookNode:
     return NotebookNode({key: metadata[key] for key in keys if key in metadata})
 
 
-def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """Join neighbouring prints: where the kernel cuts them is a matter of chance."""
     merged = []
     for output in outputs:
