@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.metrics import precision_recall_fscore_support
 
 from digitlib import __main__ as cli
-from digitlib import checkpoints, data, distributed, predict, recipes
+from digitlib import checkpoints, data, distributed, evaluation, predict, recipes
 from digitlib.models import MODELS, count_parameters
 from digitlib.recipes import RECIPES, Recipe, change
 
@@ -210,7 +210,10 @@ def test_train_saves_what_it_says_where_load_or_train_finds_it(run, tiny, tmp_pa
 
 
 def test_every_setting_reaches_the_training(run, tiny, trainings, monkeypatch):
-    run("train", *"tiny --learning-rate 0.01 --batch-size 75 --epochs 3 --seed 7 --augment --roughen 0.5".split())
+    run(
+        "train",
+        *"tiny --learning-rate 0.01 --batch-size 75 --epochs 3 --seed 7 --augment --roughen 0.5".split(),
+    )
     settings = {"learning_rate": 0.01, "batch_size": 75, "num_epochs": 3, "seed": 7}
     assert trainings.pop() == change(TINY, **settings, augment=True, roughen=0.5)
     monkeypatch.setitem(RECIPES, "tiny", change(TINY, augment=True, roughen=0.5))
@@ -268,8 +271,9 @@ def test_the_table_and_the_json_say_the_same_and_scikit_learn_agrees(run, networ
     *scores, support = precision_recall_fscore_support(labels, predictions, zero_division=0)
     macro = [score.mean() for score in scores]
     num_correct = (predictions == labels).sum().item()
-    share, (low, high) = num_correct / len(labels), result.pop("interval")
+    share, (low, high) = num_correct / len(labels), result.pop("interval_over_writers")
     assert low < share < high
+    assert result.pop("interval") == list(evaluation.accuracy_interval(num_correct, len(labels)))
     assert result == {
         **{"checkpoint": str(network), "recipe": "tiny", "part": "validation"},
         **{"num_images": len(labels), "num_correct": num_correct, "accuracy": pytest.approx(share)},
@@ -279,12 +283,14 @@ def test_the_table_and_the_json_say_the_same_and_scikit_learn_agrees(run, networ
     assert output.splitlines() == [
         f"{network}: recipe tiny, validation images",
         f"accuracy {share:.2%} ({num_correct:,} of {len(labels):,} right)",
-        f"95% interval {low:.2%} to {high:.2%}, loss {result['loss']:.4f}",
+        f"95% interval for new writers {low:.2%} to {high:.2%}, loss {result['loss']:.4f}",
         "digit  precision  recall     F1  images",
         *("{:5}     {:.4f}  {:.4f}  {:.4f}  {:6,}".format(*row) for row in zip(range(10), *scores, support)),
         "macro     {:.4f}  {:.4f}  {:.4f}".format(*macro),
     ]
-    assert json.loads(run("evaluate", network, "--json")[1])["part"] == "test"
+    assert json.loads(run("evaluate", network, "--json")[1])["part"] == "validation"
+    code, output, errors = run("evaluate", network, "--part", "test")
+    assert code == 0 and "test images" in output and "choose by validation" in errors
 
 
 # --- predict
@@ -513,7 +519,10 @@ def test_a_reader_who_has_gone_is_no_error_and_a_full_disk_is_one(pictures):
     found = start("", "--help", stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (found.returncode, found.stderr) == (0, "")
-    for arguments in (["--help"], ["predict", *pictures]):  # the one is written at the end, the other on the way
+    for arguments in (
+        ["--help"],
+        ["predict", *pictures],
+    ):  # the one is written at the end, the other on the way
         with open("/dev/full", "w") as full:
             found = start("", *arguments, stdout=full, stderr=subprocess.PIPE)
         assert found.returncode == 1

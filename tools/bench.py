@@ -6,7 +6,7 @@ most; book/results.ipynb shows them. Accuracies are those on the validation imag
 
 Sections:
     plain     the plain way against ours: batches alone, seconds an epoch, what is learnt, seconds to an accuracy
-    limit     arithmetic of each recipe's epoch over the rate of multiplying matrices; layouts, bfloat16, a profile
+    limit     arithmetic of each recipe's epoch over the rate of multiplying matrices; layouts, a profile
     growth    seconds an epoch against the number of images, the batch size and the width
     predict   one prediction's latency, and the rate of a thousand
     neighbour seconds beside a process that keeps one core busy, against a quiet machine

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from digitlib.data import augment
-from digitlib.recipes import RECIPES, Recipe, build_model, change, find, has_bf16
+from digitlib.recipes import RECIPES, Recipe, build_model, change, find
 from tools import timing
 from tools.timing import WHOLE, interleaved, medians, seconds, training_epoch
 
@@ -42,15 +42,13 @@ def measure_limit(repeat: int, quick: bool) -> dict:
 
 
 def measure_recipe(recipe: Recipe, train_part: tuple[Tensor, Tensor], repeat: int) -> dict:
-    """Time an epoch as it is trained, with the channels first in memory, and in bfloat16 where the processor has it."""
+    """Time an epoch as it is trained, and with the channels first in memory."""
     few = [tensor[: len(tensor) // 4] for tensor in train_part]  # a quarter of an epoch is enough for a rate
     scale = WHOLE / len(few[0])
     epochs = {
         "as trained": training_epoch(recipe, few),
         "channels first": training_epoch(recipe, few, torch.contiguous_format),
     }
-    if has_bf16():
-        epochs["bfloat16"] = training_epoch(recipe, few, bf16=True)
     rates, times = [], {way: [] for way in epochs}
     for _ in range(repeat):  # the rate again each time: a machine that slows down slows both
         rates.append(matmul_rate(repeat))

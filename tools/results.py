@@ -1,17 +1,17 @@
-"""Train every recipe with several seeds, read the test images once for each, and show the results.
+"""Train every recipe with five seeds, read the test images once for each network, and show the results.
 
 What was measured is kept in book/results.json, run by run: an interrupted measurement is taken up where it stopped, and
-a recipe whose settings have changed is measured again. book/results.ipynb shows the figures; README.md gets its first
-table, and book/scaling.md the one of several processes. The test images are read when a network is finished, once for
-each network, and at the end by the best ones together; no setting is chosen by them.
+a recipe whose settings have changed is measured again. book/results.ipynb and book/details.ipynb show the figures;
+README.md gets the first table, and book/scaling.md the one of several processes. When a network is finished it reads
+the test images, clean and under each of the corruptions of `tools.corruptions`, and scikit-learn's digits by other
+writers; the networks of `best` read the clean ones together at the end. No setting is chosen by any of it.
 
 Example:
     python -m tools.results                    what is missing; half an hour for everything, on an idle machine
     python -m tools.results --recipes quick    this recipe's missing runs alone
     python -m tools.results --fresh            everything again
 
-Where the processor has bfloat16 arithmetic, the recipes of BF16_SEEDS are trained with it as well, after all others;
-those figures stand beside the ones in float32. tests/test_results.py fails where the tables differ from the page's.
+tests/test_results.py fails where the tables differ from the page's.
 """
 
 import argparse
@@ -21,31 +21,35 @@ import os
 import sys
 import time
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as `digitlib train` does
 
 # isort: split
 import nbformat
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from digitlib.checkpoints import checkpoint_path, load_or_train, save
-from digitlib.data import load_part
-from digitlib.evaluation import predict_logits
-from digitlib.recipes import RECIPES, Recipe, change, find, has_bf16, train
-from tools import notebooks
+from digitlib.data import load_part, normalise
+from digitlib.evaluation import evaluate, predict_logits
+from digitlib.recipes import RECIPES, Recipe, change, find, train
+from tools import handwriting, notebooks
+from tools.corruptions import MEASURED as MEASURED_KINDS
+from tools.corruptions import corrupted
 from tools.pages import insert_table, write_whole
 from tools.timing import ROOT, machine
 
 NOTEBOOK = ROOT / "book" / "results.ipynb"
+DETAILS = ROOT / "book" / "details.ipynb"
 MEASURED = ROOT / "book" / "results.json"
-COPIES = {
-    "results-table": ROOT / "README.md",
-    "bench-scaling": ROOT / "book" / "scaling.md",
-}  # by the table's cell
-SEEDS = {name: tuple(range(5 if recipe.num_epochs == 1 else 3)) for name, recipe in RECIPES.items()}
-BF16_SEEDS = {"quick": SEEDS["quick"]}
+COPIES = {  # what gets a copy of a table, and the table's notebook and cell
+    ROOT / "README.md": (NOTEBOOK, "results-table"),
+    ROOT / "book" / "scaling.md": (DETAILS, "bench-scaling"),
+}
+SEEDS = (0, 1, 2, 3, 4)
 ENSEMBLE = "best"  # the recipe whose seeds vote together
 
 
@@ -58,61 +62,51 @@ def main(arguments: list[str] | None = None) -> int:
         "--recipes", nargs="+", metavar="RECIPE", choices=list(RECIPES), default=list(RECIPES)
     )
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
-    parser.add_argument("--no-bf16", action="store_true", help="measure in float32 alone")
     parser.add_argument("--no-page", action="store_true", help="measure, and leave the pages alone")
     options = parser.parse_args(arguments)
-    measure_missing(MEASURED, options.recipes, fresh=options.fresh, bf16=has_bf16() and not options.no_bf16)
+    measure_missing(MEASURED, options.recipes, fresh=options.fresh)
     return 0 if options.no_page else show()
 
 
 def show() -> int:
-    """Execute the results page, which reads what is stored, and copy two of its tables; return the exit code."""
-    code = notebooks.main([str(NOTEBOOK)])
-    for cell_id, path in COPIES.items() if code == 0 else ():
+    """Execute the two pages, which read what is stored, and copy two of their tables; return the exit code."""
+    code = notebooks.main([str(NOTEBOOK), str(DETAILS)])
+    for path, (notebook, cell_id) in COPIES.items() if code == 0 else ():
         try:
-            table = read_table(NOTEBOOK, cell_id)
+            table = read_table(notebook, cell_id)
             text = insert_table(path.read_text(encoding="utf-8"), table, path.name)
         except ValueError as error:
             print(f"tools/results.py: {error}", file=sys.stderr)
             return 1
         write_whole(path, text)
-        print(f"{path.relative_to(ROOT)} holds its table of {NOTEBOOK.name}")
+        print(f"{path.relative_to(ROOT)} holds its table of {notebook.name}")
     return code
 
 
 # --- measuring
 
 
-def measure_missing(path: Path, names: list[str], *, fresh: bool = False, bf16: bool = False) -> dict:
+def measure_missing(path: Path, names: list[str], *, fresh: bool = False) -> dict:
     """Train and measure the runs that the file lacks, storing each when it is done; return what the file holds."""
-    measured = {"runs": {}, "ensemble": None, "bf16": {}}
+    measured = {"runs": {}, "ensemble": None}
     if path.exists():
         measured |= json.loads(path.read_text(encoding="utf-8"))
-    for kind, wanted in (("runs", names), ("bf16", BF16_SEEDS.keys() & names if bf16 else ())):
-        runs = measured[kind]  # in the order of today's recipes, and without those that are gone
-        measured[kind] = {name: runs.get(name, {}) for name in RECIPES if name in runs or name in wanted}
-
-    def measure(runs: dict, name: str, seeds: tuple[int, ...], bf16: bool) -> None:
-        for seed in seeds:
-            recipe = change(find(name), seed=seed)
-            run = runs.get(str(seed))
-            if fresh or run is None or run["settings"] != settings(recipe):
-                runs[str(seed)] = measure_run(recipe, bf16=bf16)
-                write(path, measured)
-        for seed in set(runs) - {str(seed) for seed in seeds}:
-            del runs[seed]
-
+    runs = measured["runs"]  # in the order of today's recipes, and without those that are gone
+    runs = {name: runs.get(name, {}) for name in RECIPES if name in runs or name in names}
+    measured = {"runs": runs, "ensemble": measured["ensemble"]}
     for name in names:
-        measure(measured["runs"][name], name, SEEDS[name], False)
+        for seed in SEEDS:
+            recipe = change(find(name), seed=seed)
+            run = runs[name].get(str(seed))
+            if fresh or run is None or run["settings"] != settings(recipe):
+                runs[name][str(seed)] = measure_run(recipe)
+                write(path, measured)
+        runs[name] = {str(seed): runs[name][str(seed)] for seed in SEEDS}
     if ENSEMBLE in names:
-        members = [change(find(ENSEMBLE), seed=seed) for seed in SEEDS[ENSEMBLE]]
+        members = [change(find(ENSEMBLE), seed=seed) for seed in SEEDS]
         wanted = [settings(member) for member in members]
         if fresh or measured["ensemble"] is None or measured["ensemble"]["settings"] != wanted:
             measured["ensemble"] = measure_ensemble(members)
-            write(path, measured)
-    for name in names:
-        if bf16 and name in BF16_SEEDS:
-            measure(measured["bf16"][name], name, BF16_SEEDS[name], True)
     write(path, measured)  # what is gone is gone there, too
     return measured
 
@@ -123,30 +117,46 @@ def settings(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def measure_run(recipe: Recipe, *, bf16: bool = False) -> dict:
-    """Train the recipe from scratch, then read the test images once; keep the checkpoint of a run in float32."""
-    print(f"{recipe.name}, seed {recipe.seed}{', bfloat16' if bf16 else ''}: training", flush=True)
+def measure_run(recipe: Recipe) -> dict:
+    """Train the recipe from scratch and keep its checkpoint, then read the test images once, of each kind."""
+    print(f"{recipe.name}, seed {recipe.seed}: training", flush=True)
     start = time.perf_counter()
-    model, history = train(recipe, bf16=bf16, progress=False)
+    model, history = train(recipe, progress=False)
     duration = time.perf_counter() - start
     if history.interrupted:
         raise KeyboardInterrupt
-    if not bf16:
-        metrics = {
-            "validation_accuracy": history.validation_accuracy[-1],
-            "validation_loss": history.validation_loss[-1],
-            "seconds": duration,
-        }
-        save(checkpoint_path(recipe), model, recipe, history=history, metrics=metrics)
+    metrics = {
+        "validation_accuracy": history.validation_accuracy[-1],
+        "validation_loss": history.validation_loss[-1],
+        "seconds": duration,
+    }
+    save(checkpoint_path(recipe), model, recipe, history=history, metrics=metrics)
     wrong = read_test_images([model])
     print(f"    {10_000 - len(wrong)} of 10,000 right, {duration:.1f} s", flush=True)
+    kinds = {kind: damaged(kind) for kind in MEASURED_KINDS}
     return {
         "settings": settings(recipe),
         "machine": machine(),
         "seconds": round(duration, 2),
         "validation_accuracy": history.validation_accuracy,
         "wrong": wrong,
+        "corrupted": {kind: evaluate(model, *part).accuracy for kind, part in kinds.items()},
+        "other writers": evaluate(model, *other_writers()).accuracy,
     }
+
+
+@cache
+def damaged(kind: str) -> tuple[Tensor, Tensor]:
+    """Return the test images under one of the corruptions, and their labels."""
+    return corrupted("test", kind)
+
+
+@cache
+def other_writers() -> tuple[Tensor, Tensor]:
+    """Return scikit-learn's digits, brought into MNIST's format as `digitlib predict` does, and their labels."""
+    images, labels = handwriting.load_handwriting()
+    grey = [np.rint(255 * handwriting.centre(image)).astype(np.uint8) for image in images]
+    return normalise(torch.from_numpy(np.stack(grey))), labels
 
 
 def measure_ensemble(members: list[Recipe]) -> dict:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from digitlib.data import load_part
-from digitlib.recipes import Recipe, build_model, build_optimizer, epoch_batches, precision
+from digitlib.recipes import Recipe, build_model, build_optimizer, epoch_batches
 from digitlib.training import train_one_epoch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,7 +87,6 @@ def training_epoch(
     recipe: Recipe,
     few: Iterable[Tensor],
     layout: torch.memory_format = torch.channels_last,
-    bf16: bool = False,
 ) -> Callable[[], object]:
     """Return a function that trains a network of the recipe, new at first, for an epoch of these images."""
     torch.manual_seed(recipe.seed)
@@ -96,8 +95,7 @@ def training_epoch(
     generator = torch.Generator().manual_seed(recipe.seed)
 
     def train() -> None:
-        with precision("cpu", bf16=bf16):
-            epoch = epoch_batches(recipe, *few, generator)
-            train_one_epoch(model, epoch, optimizer, clip_norm=recipe.clip_norm)
+        epoch = epoch_batches(recipe, *few, generator)
+        train_one_epoch(model, epoch, optimizer, clip_norm=recipe.clip_norm)
 
     return train
