@@ -25,7 +25,7 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CU
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help book test lab lint format notebooks results bench weights handwriting student assignment new-exercise mutants lock clean distclean
+.PHONY: help book test lab lint format notebooks results bench choose tolerances weights handwriting student assignment new-exercise mutants lock clean distclean
 
 help: ## list these targets
 	@echo "Reading Handwritten Digits: a first course in deep learning"
@@ -61,6 +61,13 @@ results: $(STAMP) ## train every recipe with several seeds, and store the result
 
 bench: $(STAMP) ## measure the speed beside the plain way's (half an hour; on an idle machine)
 	$(TOOL)bench $(SECTIONS)
+
+choose: $(STAMP) ## choose the recipes' settings on the validation images (two hours; only what is missing)
+	$(TOOL)choose
+	$(TOOL)parameters
+
+tolerances: $(STAMP) ## measure how far the notebooks' numbers move on other processors (half an hour; NB=07: one)
+	$(TOOL)tolerances $(NB)
 
 weights: $(STAMP) ## train the network that is part of digitlib, and store it in data/weights (two minutes)
 	$(TOOL)weights
