@@ -13,14 +13,14 @@ import sys
 
 from digitlib.models import count_parameters
 from digitlib.recipes import Recipe, build_model, change, train
-from tools import notebooks
-from tools.choose import CHOSEN_SMALL
+from tools import choose, notebooks
 from tools.pages import write_whole
 from tools.results import read_test_images, settings
 from tools.timing import ROOT
 
 MEASURED = ROOT / "book" / "parameters.json"
 NOTEBOOK = ROOT / "book" / "parameters.ipynb"
+SMALL = ("small-700", "small-2k", "small-8k")
 SEEDS = (0, 1, 2)
 
 
@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.parse_args(arguments)
-    for recipe in CHOSEN_SMALL:
+    for name in SMALL:
+        recipe = choose.chosen(name, choose.read())
         for seed in SEEDS:
             measure(change(recipe, seed=seed))
     return notebooks.main([str(NOTEBOOK)])
