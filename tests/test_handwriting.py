@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from digitlib.checkpoints import RECOMMENDED
+from digitlib.evaluation import writers_interval
 from digitlib.recipes import RECIPES
 from tools import handwriting, pages
 
@@ -76,14 +77,19 @@ def test_accuracies_are_counted_and_shown(data, monkeypatch):
     images, labels = data
     stages = dict(list(handwriting.STAGES.items())[:4])
     monkeypatch.setattr(handwriting, "STAGES", stages)
-    results = handwriting.measure({"threes": SaysThree()}, images[:40], labels[:40])
-    share = (labels[:40] == 3).float().mean().item()
-    assert all(accuracy == pytest.approx(share) for accuracy in results["threes"].values())
-    head, _, *rows = handwriting.as_markdown(results, 40).splitlines()
+    found = handwriting.measure({"threes": SaysThree()}, images, labels)
+    assert all(torch.equal(right, labels == 3) for right in found["threes"].values())
+    head, _, *rows = handwriting.as_markdown(found).splitlines()
     assert head == "| what the network gets | `threes` |"
     assert len(rows) == len(stages)
-    # Three of forty: the limits by Wilson's formula, calculated by hand.
-    assert share == pytest.approx(3 / 40) and all(row.endswith(" | 7.5%<br>2.6–19.9 |") for row in rows)
+    low, high = writers_interval(labels == 3, handwriting.runs_of_neighbours(1797))
+    share = (labels == 3).double().mean()
+    assert all(row.endswith(f" | {share:.1%}<br>{100 * low:.1f}–{100 * high:.1f} |") for row in rows)
+
+
+def test_the_runs_of_neighbours_are_thirteen_and_alike_in_length():
+    sizes = handwriting.runs_of_neighbours(1797).bincount()
+    assert len(sizes) == 13 and sizes.max() - sizes.min() <= 1
 
 
 def test_a_picture_that_is_refused_counts_as_misread(monkeypatch):
@@ -92,7 +98,7 @@ def test_a_picture_that_is_refused_counts_as_misread(monkeypatch):
     images = np.zeros((2, 8, 8), np.float32)  # one of them blank
     images[1, :, 3:5] = 1
     results = handwriting.measure({"threes": SaysThree()}, images, torch.tensor([3, 3]))
-    assert results == {"threes": {stage: 0.5}}
+    assert results["threes"][stage].tolist() == [False, True]
 
 
 def test_an_unknown_recipe_is_refused():
@@ -123,7 +129,7 @@ def test_the_page_shows_every_recipe_at_every_stage(shown):
     assert all(list(line) == list(RECIPES) for line in shown.values())
     for line in shown.values():
         for accuracy, low, high in line.values():
-            assert 0 <= low < accuracy < high <= 100 and high - low < 5  # 4.6 at half of 1,797
+            assert 0 <= low < accuracy < high <= 100
 
 
 def test_what_the_page_says_follows_from_its_table(shown):
