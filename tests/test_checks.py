@@ -4,6 +4,7 @@ For each exercise: the notebook's solution passes, its stub is not attempted, at
 and at least three wrong answers each get a hint of their own. The rows stand in tests/exercises/.
 """
 
+import functools
 import importlib
 import inspect
 import os
@@ -18,7 +19,7 @@ import pytest
 import torch
 
 from digitlib import checks
-from digitlib.checks import core
+from digitlib.checks import core, engine
 from tests.exercises import Answers
 from tools.exercises import all_exercises, answer
 
@@ -30,6 +31,7 @@ ROWS: dict[str, Answers] = {}
 for table in TABLES:
     ROWS |= importlib.import_module(f"tests.exercises.{table}").ANSWERS
 
+DECLARED = [(name, hint) for name, each in engine.DECLARED.items() for hint in each.wrong]
 RIGHT = [(name, row) for name in ROWS for row in ROWS[name].right]
 WRONG = [(name, row) for name in ROWS for row in ROWS[name].wrong]
 
@@ -58,7 +60,8 @@ def test_every_exercise_has_its_check_and_its_rows():
 
 @pytest.mark.parametrize("name", ROWS)
 def test_there_are_enough_rows(name):
-    assert len(ROWS[name].right) >= 1 and len(ROWS[name].wrong) >= 3
+    declared = engine.DECLARED[name].wrong if name in engine.DECLARED else {}
+    assert len(ROWS[name].right) >= 1 and len(ROWS[name].wrong) + len(declared) >= 3
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -80,9 +83,11 @@ def test_another_right_answer_passes(name, row):
 
 
 @pytest.mark.parametrize("name, row", WRONG)
-def test_a_wrong_answer_gets_its_hint(name, row):
+def test_a_wrong_answer_gets_its_hint(name, row, monkeypatch):
     given, hint = ROWS[name].wrong[row]
-    for _ in range(3):
+    if row.startswith("two faults"):
+        monkeypatch.setattr(engine, "SECONDS_FOR_TWO", 300)  # however busy the machine is
+    for _ in range(1 if name in engine.DECLARED else 3):
         result = check(name, given)
         assert result.status == core.NOT_YET
         assert hint in result.message
@@ -92,6 +97,22 @@ def test_a_wrong_answer_gets_its_hint(name, row):
 def test_each_misconception_has_a_hint_of_its_own(name):
     hints = [check(name, given).message for given, _ in ROWS[name].wrong.values()]
     assert len(set(hints)) == len(hints), hints
+
+
+@pytest.mark.parametrize("name, hint", DECLARED)
+def test_a_misconception_gets_its_hint(name, hint):
+    for wrong in engine.answers(engine.DECLARED[name], hint):
+        with pytest.raises(core.NotYet) as raised, core._own_state():
+            engine.judge(engine.DECLARED[name], wrong)
+        assert str(raised.value) == hint
+
+
+@pytest.mark.parametrize("name", engine.DECLARED)
+def test_the_declared_right_answer_passes_in_all_its_ways(name):
+    declared = engine.DECLARED[name]
+    for right in [declared.right, *(engine.made(declared, way) for way in declared.ways)]:
+        with core._own_state():
+            engine.judge(declared, right)
 
 
 # ---- whatever an answer is, a check says a fair word -----------------------------------------------------------
@@ -148,6 +169,94 @@ def test_a_check_leaves_the_notebooks_random_numbers_alone(name):
     assert torch.equal(before[0], after[0]) and before[1:] == after[1:]
 
 
+# ---- the engine, on an exercise of its own ---------------------------------------------------------------------
+
+
+def brighter_by(images, amount):
+    total = images + amount
+    return total.flip(0), total.mean()
+
+
+def drawn():
+    yield "three images", (torch.rand(3, 4), 2.0)
+    yield "one image", (torch.rand(1, 4), 0.5)
+
+
+def in_the_notebook(source):
+    """Return the function of a notebook's cell, beside which the notebook has variables of its own."""
+    space = {"torch": torch, "np": np, "shift": torch.tensor(2.0), "batch": torch.ones(3, 4)}
+    exec(source, space)
+    return space["answer"]
+
+
+CELL = "def answer(images, amount):\n    total = images + amount\n    return total.flip(0), total.mean()\n"
+FAULTS = {  # what a cell has in the place of what, and what is then said
+    (
+        "images + amount",
+        "images + shift",
+    ): "never reads its argument `amount`. It uses the notebook's `shift`",
+    (
+        "total = images + amount",
+        "images += amount; total = images",
+    ): "changes its argument `images`: work on a new one. `+=`",
+    ("return", "if len(images) == 1: return\n    return"): "returns nothing",
+    ("total.flip(0), total.mean()", "total.mean(), total.flip(0)"): "have changed places",
+    ("total.flip(0)", "total.flip(0).numpy()"): "is a NumPy array",
+    ("total.flip(0)", "total.flip(0).double()"): "is float64, where float32",
+    ("total.flip(0)", "total.flip(0).tolist()"): "should be a tensor",
+    ("total.flip(0)", "total"): "not turned round",
+    ("total.mean()", "total.sum()"): "a sum",
+    ("total.flip(0), total.mean()", "total, total.sum()"): "not turned round",
+    ("total.flip(0), total.mean()", "total, 7 * total.mean()"): "not turned round",
+    ("total.mean()", "total.mean().round()"): "rounded",
+    ("total.mean()", "total.mean() + 0.3"): "result 2 of 2 should be",
+    ("total.flip(0)", "0 * total"): "not",
+    ("images + amount", "images + amounts"): "name 'amounts' is not defined",
+    ("images, amount", "images"): "should take 2 arguments",
+    ("return", "torch.set_grad_enabled(False); return"): "for anybody",
+    ("    total", "    return [total]\n    total"): "should be two tensors",
+}
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    check = engine.exercise(
+        "tiny",
+        passed="Well.",
+        given=drawn,
+        right=brighter_by,
+        returns="two tensors",
+        wrong={"It is not turned round.": (".flip(0)", ""), "It is a sum.": ("mean", "sum")},
+    )
+    del core.CHECKS["tiny"], engine.DECLARED["tiny"]
+    return check
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_that_every_exercise_knows_is_named(tiny, fault):
+    assert tiny(in_the_notebook(CELL)).status == core.PASSED
+    assert fault[0] in CELL
+    result = tiny(in_the_notebook(CELL.replace(*fault)))
+    assert result.status == core.NOT_YET
+    assert FAULTS[fault] in result.message
+
+
+def test_no_function_of_the_library_is_an_answer(tiny):
+    calls = in_the_notebook(
+        "from digitlib.checks import core\n" + CELL.replace("images +", "core.close and images +")
+    )
+    for given in (brighter_by, core.close, calls, functools.partial(core.close, 1)):
+        assert ("comes from `digitlib` itself" in tiny(given).message) == (given is not brighter_by)
+
+
+def test_one_is_told_from_many():
+    assert [core.count(1, "step"), core.count(2, "step"), core.count(0, "entry", "entries")] == [
+        "1 step",
+        "2 steps",
+        "0 entries",
+    ]
+
+
 # ---- core ------------------------------------------------------------------------------------------------------
 
 
@@ -202,7 +311,7 @@ def test_call_names_what_went_wrong(answer, hint, monkeypatch):
 STUBBORN = """
 import os
 from digitlib import checks
-from digitlib.checks import core
+from digitlib.checks import core, engine
 
 def answer(*inputs):
     while True:

@@ -1,13 +1,18 @@
 """The scaffold of a new exercise is whole, in its places, and the tests ask for what it leaves to be written."""
 
 import ast
+import importlib.util
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import nbformat
 import pytest
 
+from digitlib.checks import CHECKS
+from digitlib.checks.engine import DECLARED, answers
 from tests.test_exercises import has_complete_exercises, has_hints, hides_its_solutions
 from tools.exercises import ROOT, exercises
 from tools.new_exercise import main, scaffold, with_export
@@ -28,9 +33,9 @@ def run(copy, *command):
 
 
 def test_the_scaffold_is_whole_and_the_tests_ask_for_the_rest(copy):
-    changed = scaffold("01", "count_pages", copy)
+    changed = scaffold("03", "count_pages", copy)
     assert len(changed) == 4 and all(path.is_relative_to(copy) for path in changed)
-    notebook = nbformat.read(copy / "notebooks" / "01_imports.ipynb", as_version=4)
+    notebook = nbformat.read(copy / "notebooks" / "03_preprocessing.ipynb", as_version=4)
     nbformat.validate(notebook)
     found = {each.id: each for each in exercises(notebook)}
     assert found["count_pages"].heading()["minutes"] == "5"
@@ -55,6 +60,26 @@ def test_a_name_that_is_taken_is_refused(capsys):
     taken = exercises(nbformat.read(ROOT / "notebooks" / "01_imports.ipynb", as_version=4))[0].id
     assert main(["01", taken]) == 1
     assert "expected an id that is free" in capsys.readouterr().err
+
+
+def test_the_example_for_instructors_works(tmp_path):
+    page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
+    source = textwrap.dedent(re.search(r"```python\n(.+?)```", page, re.S)[1])
+    assert len(source.splitlines()) <= 25
+    path = tmp_path / "example.py"
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location("example", path)
+    example = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(example)
+        declared = DECLARED["number_of_batches"]
+        assert len(declared.wrong) == 3
+        assert example.number_of_batches(lambda images, size: -(-images // size)).status == "passed"
+        for hint in declared.wrong:
+            for wrong in answers(declared, hint):
+                assert example.number_of_batches(wrong).message == hint
+    finally:
+        DECLARED.pop("number_of_batches", None), CHECKS.pop("number_of_batches", None)
 
 
 def test_exports_stay_in_order():

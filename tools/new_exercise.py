@@ -1,4 +1,4 @@
-"""Scaffold an exercise: the five cells in a notebook, its check and its rows in the table of answers.
+"""Scaffold an exercise: the five cells in a notebook, its declaration and its rows in the table of answers.
 
 Example:
     python -m tools.new_exercise 07 count_batches
@@ -47,23 +47,33 @@ TODO: what to look at.
 TODO: what to use.
 
 </details>"""
-CHECK = '''
+CHECK = """
 
-@exercise(passed="TODO: one thing to remember.")
-def {name}(answer) -> None:
-    """TODO: say what the answer takes and returns."""
-    images = torch.rand(5, 1, 28, 28)
-    result = call(answer, images)
-    expect(close(result, images), "TODO: the hint for the first misconception.")
-'''
+def _{name}_given():
+    yield "TODO: five images", (torch.rand(5, 1, 28, 28),)
+
+
+def _{name}_right(images):
+    return images + 0  # TODO: in other words than in the notebook
+
+
+{name} = exercise(
+    "{name}",
+    passed="TODO: one thing to remember.",
+    given=_{name}_given,
+    right=_{name}_right,
+    returns="TODO: float32 (N, 1, 28, 28)",
+    wrong={{
+        "TODO: the hint for the first misconception.": ("+ 0", "+ 1"),
+        "TODO: the hint for the second misconception.": ("+ 0", "- images"),
+        "TODO: the hint for the third misconception.": ("+ 0", "+ 2"),
+    }},
+)
+"""
 ROW = """\
     "{name}": Answers(
         right={{"TODO: another way": lambda images: images}},
-        wrong={{
-            "TODO: first misconception": (lambda images: images + 1, "TODO: words of its hint"),
-            "TODO: second misconception": (lambda images: images + 2, "TODO: words of its hint"),
-            "TODO: third misconception": (lambda images: images + 3, "TODO: words of its hint"),
-        }},
+        wrong={{"TODO: what no misconception is": (lambda images: 3 * images, "TODO: words of its hint")}},
     ),
 """
 
@@ -110,6 +120,10 @@ def scaffold(number: str, name: str, root: Path = ROOT) -> list[Path]:
         "exports": root / "digitlib" / "checks" / "__init__.py",
         "table": root / "tests" / "exercises" / f"{module}.py",
     }
+    if "from digitlib.checks.engine import " not in paths["check"].read_text(encoding="utf-8"):
+        raise NotebookError(
+            f"expected digitlib/checks/{module}.py to import exercise from digitlib.checks.engine"
+        )
     exports = paths["exports"].read_text(encoding="utf-8")
     if f"from digitlib.checks.{module} import " not in exports:
         raise NotebookError(

@@ -1,9 +1,12 @@
 """One check an exercise: `checks.descend(descend)` says whether an answer is right, or what stands in its way.
 
-Each check tests properties on fresh random inputs, so that every right answer passes, however it was written. It
-shows one or two lines, never the answer, and never raises.
+Each check compares an answer with the right one on fresh random inputs, so that every right answer passes, however it
+was written. It shows one or two lines, never the answer, and never raises.
 
-    core           what all checks share: Result, the decorator exercise, a safe way to call an answer
+    engine         the declaration of an exercise, and how a hint is found for an answer
+    calling        a safe way to call an answer, and what its code reads
+    comparing      what is off between two results, in words
+    core           what all checks share: Result, the time limit, describing values
 
     tensors        notebook 1          losses      notebook 6          testing     notebook 9
     dataset        notebook 2          loops       notebook 7          improving   notebook 10

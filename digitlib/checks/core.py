@@ -87,7 +87,7 @@ def exercise(*, passed: str, blank: object = None) -> Callable:
                 return Result(body.__name__, PASSED, passed + note)
             except NotYet as hint:
                 return Result(body.__name__, NOT_YET, str(hint))
-            except (Exception, SystemExit, _TooSlow) as error:  # an answer of a kind that nobody foresaw
+            except (Exception, SystemExit, TooSlow) as error:  # an answer of a kind that nobody foresaw
                 return Result(
                     body.__name__,
                     NOT_YET,
@@ -126,8 +126,8 @@ def call(function: Callable, *inputs, changes: tuple[int, ...] = (), returns: bo
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
-            result = within_time(lambda: _finished(function(*given, **options)), SECONDS)
-    except _TooSlow as slow:
+            result = within_time(lambda: finished(function(*given, **options)), SECONDS)
+    except TooSlow as slow:
         raise NotYet(
             f"{name} did not end within {SECONDS:.0f} seconds: is there a loop whose condition never changes?{slow}"
         ) from None
@@ -233,9 +233,30 @@ def describe_value(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, bool | int):
         return repr(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}"
+
+
+def as_numbers(value: object) -> Tensor | None:
+    """Return numbers, or a list of numbers, as a float64 tensor; None where a value is something else."""
+    if isinstance(value, Tensor | np.ndarray):
+        value = torch.as_tensor(value).detach()
+        return None if value.is_complex() else value.double()
+    if isinstance(value, list | tuple) and value:
+        numbers = [as_numbers(each) for each in value]
+        plain = all(each is not None and each.numel() == 1 for each in numbers)
+        return torch.stack([each.reshape(()) for each in numbers]) if plain else None
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        return torch.tensor(float(value), dtype=torch.float64)
+    return None
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: 1 image, 2 images."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def is_blank(answer: object, blank: object = None) -> bool:
@@ -295,7 +316,7 @@ def _same(before: Tensor | np.ndarray, after: Tensor | np.ndarray) -> bool:
     return before.shape == after.shape and torch.equal(before, after)
 
 
-def _finished(result: object, most: int = 10_000) -> object:
+def finished(result: object, most: int = 10_000) -> object:
     """Return a result as it is, or what a generator yields as a list; one that goes on and on is cut off."""
     if not isinstance(result, types.GeneratorType):
         return result
@@ -309,12 +330,12 @@ def _finished(result: object, most: int = 10_000) -> object:
 STILL_RUNNING = " It is still running and slows all else down: restart the kernel (menu Kernel)."
 
 
-class _TooSlow(BaseException):
+class TooSlow(BaseException):
     """Raised in the thread of an answer that takes too long; no `except Exception` of its own holds it up."""
 
 
 def within_time(function: Callable[[], object], seconds: float) -> object:
-    """Return what a function returns; raise what it raises, and _TooSlow where it does not end in time.
+    """Return what a function returns; raise what it raises, and TooSlow where it does not end in time.
 
     It runs in a thread of its own, so that the interruption cannot hit anything else.
     """
@@ -331,7 +352,7 @@ def within_time(function: Callable[[], object], seconds: float) -> object:
     thread.join(seconds)
     if thread.is_alive():
         _interrupt(thread)
-        raise _TooSlow(STILL_RUNNING if thread.is_alive() else "")
+        raise TooSlow(STILL_RUNNING if thread.is_alive() else "")
     if "error" in outcome:
         raise outcome["error"]
     return outcome["result"]
@@ -344,7 +365,7 @@ def _interrupt(thread: threading.Thread, patience: float = 2.0) -> None:
     try:
         while thread.is_alive() and time.monotonic() < deadline:
             number = ctypes.c_ulong(thread.ident)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(_TooSlow))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(TooSlow))
     finally:
         sys.setswitchinterval(usual)
 
@@ -354,16 +375,32 @@ def fresh_seed() -> int:
     return random.SystemRandom().getrandbits(32)
 
 
+def seed_all(seed: int) -> None:
+    """Seed the random numbers of torch, NumPy and Python."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def random_states() -> tuple:
+    """Return where the random numbers of torch, NumPy and Python are."""
+    return torch.get_rng_state(), np.random.get_state(), random.getstate()
+
+
+def restore(states: tuple) -> None:
+    """Let the random numbers go on from where they were."""
+    torch.set_rng_state(states[0])
+    np.random.set_state(states[1])
+    random.setstate(states[2])
+
+
 @contextlib.contextmanager
 def _own_state():
     """Give the check random numbers of its own and gradients; put everything back afterwards."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        seed = fresh_seed()
-        torch.manual_seed(seed)
-        np.random.seed(seed)
-        random.seed(seed)
+        seed_all(fresh_seed())
         try:
             yield
         finally:
