@@ -25,7 +25,7 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CU
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help book test lab lint format notebooks results bench choose tolerances weights handwriting student assignment new-exercise mutants lock clean distclean
+.PHONY: help book pdf test lab lint format notebooks results bench choose tolerances weights handwriting student assignment new-exercise mutants lock clean distclean
 
 help: ## list these targets
 	@echo "Reading Handwritten Digits: a first course in deep learning"
@@ -36,6 +36,9 @@ help: ## list these targets
 
 book: $(BOOK) ## build the book from the executed notebooks (make book SOLUTIONS=no: without the exercises' solutions)
 	@echo "The book is ready. Open it in a browser: $(CURDIR)/$(BOOK)"
+
+pdf: $(BOOK) ## print the whole book into one PDF (needs Chromium, Chrome or Edge)
+	$(TOOL)book_pdf $(dir $(BOOK))
 
 test: lint ## check the code, run the unit tests, re-run and compare every notebook
 	$(BIN)/python -m pytest --nbval --numprocesses 2 --dist loadscope  # a file, or a notebook, in one process
@@ -129,7 +132,7 @@ endif
 	@echo "$(CURDIR)" > $(STAMP)
 
 # Built from nothing each time, which takes seconds: a page kept from an earlier build could hide its warning.
-$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/*.* book/_static/*/* notebooks/*.ipynb digitlib/*.py digitlib/*.js data/weights/*.pth tools/export_page.py)
+$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/*.* book/_static/*/* notebooks/*.ipynb digitlib/*.py digitlib/*.js data/weights/*.pth tools/export_*.py tools/book_frame.py tools/front_picture.py tools/strokes.py)
 ifeq ($(SOLUTIONS),no)
 	$(TOOL)student --book $(PLAIN)
 	$(BIN)/jupyter-book build $(PLAIN) -W -n --keep-going || { rm -f $(BOOK); exit 1; }

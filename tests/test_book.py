@@ -8,16 +8,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
+import docutils.nodes
 import nbformat
 import pybtex.database
 import pytest
 from myst_parser.mdit_to_docutils.base import default_slugify
 from pybtex.database import Entry
 
-from tools import check_book
+from tools import book_frame, book_pdf, check_book
 
 BOOK = check_book.ROOT / "book"
 
@@ -88,6 +89,192 @@ def test_the_map_names_every_notebook_and_loads_nothing():
     numbered = [text for text in texts if text[0].isdigit()]
     assert [text.split()[0] for text in numbered] == [str(number) for number in range(1, 12)]
     assert not any("href" in name for element in drawing.iter() for name in element.attrib)
+
+
+# ---- the frame of each page -----------------------------------------------------------------------------------------
+
+LICENCE = "MNIST, by Y. LeCun, C. Cortes and C. Burges"
+LARGEST_PAGE = 1_500_000  # bytes, without pictures
+
+
+def page_of(book: Path, name: str) -> str:
+    return (book / f"{name}.html").read_text(encoding="utf-8")
+
+
+def loaded_with(book: Path, name: str) -> set[Path]:
+    """Return the page's file and those of its scripts and style sheets, the parts of MathJax among them."""
+    text = page_of(book, name)
+    folder = (book / name).parent
+    addresses = re.findall(r'<script[^>]* src="([^"?]+)|<link[^>]* href="([^"?]+\.css)', text)
+    files = {(folder / unquote(script or style)).resolve() for script, style in addresses}
+    if any("mathjax" in file.parts for file in files):
+        parts = ["core", "loader", "output/chtml/fonts/tex", *book_frame.MATHJAX]
+        files |= {
+            book / "_static/mathjax" / f"{part.replace('[tex]', 'input/tex/extensions')}.js" for part in parts
+        }
+    return {book / f"{name}.html", *files}
+
+
+def faults_of_frame(text: str) -> list[str]:
+    """Return what is missing around a page's text, or stands there although the book mends it."""
+    wanted = {
+        "the licences": LICENCE,
+        "CC BY-SA 3.0's address": "https://creativecommons.org/licenses/by-sa/3.0/",
+        "a description": '<meta name="description" content="',
+        "a title for previews": '<meta property="og:title" content="',
+        "a picture for previews": '<meta property="og:image" content="',
+        "a language": '<html lang="en"',
+    }
+    unwanted = {
+        "Font Awesome": "fontawesome",
+        "a name for all": "Toggle hidden content",
+        "a search": "searchindex.js",
+    }
+    found = [f"lacks {what}" for what, words in wanted.items() if words not in text]
+    found += [f"has {what}" for what, words in unwanted.items() if words in text]
+    return found + ["has several viewports"] * (text.count('<meta name="viewport"') != 1)
+
+
+def test_every_page_has_its_frame_and_is_light(book):
+    for name in [*check_book.expected_pages(), "index"]:
+        text = page_of(book, name)
+        assert faults_of_frame(text) == [], name
+        size = sum(file.stat().st_size for file in loaded_with(book, name))
+        assert size < LARGEST_PAGE, f"{name} loads {size:,} bytes"
+        assert ("mathjax" in text) == ("math notranslate" in text), name
+    assert (book / "_static/frame/preview.png").is_file()
+    assert (
+        len({re.search("<title>(.*?)</title>", page_of(book, n))[1] for n in check_book.expected_pages()})
+        == 24
+    )
+
+
+def test_a_fault_of_the_frame_is_found(book):
+    text = page_of(book, "notebooks/05_build_network")
+    assert faults_of_frame(text.replace(LICENCE, "")) == ["lacks the licences"]
+    assert faults_of_frame(text + "fontawesome.js") == ["has Font Awesome"]
+    assert faults_of_frame(text + '<meta name="viewport" content="">') == ["has several viewports"]
+
+
+def test_the_entrance_is_the_first_page_itself(book):
+    text, first = page_of(book, "index"), page_of(book, "book/introduction")
+    assert "http-equiv" not in text and 'id="draw-pad"' in text and 'id="frame-begin"' in text
+    for address in re.findall(r'\b(?:href|src|srcset)="([^"#?]+)', text):
+        assert urlsplit(address).scheme or (book / unquote(address)).exists(), address
+    assert len(re.findall(" href=", text)) == len(re.findall(" href=", first))
+
+
+def test_exercises_quizzes_predictions_and_figures_are_marked(book):
+    for path in sorted((check_book.ROOT / "notebooks").glob("*.ipynb")):
+        text = page_of(book, f"notebooks/{path.stem}")
+        cells = nbformat.read(path, as_version=4).cells
+        tags = [tag for cell in cells for tag in cell.metadata.get("tags", [])]
+        boxes = re.findall(r'<section class="exercise"[^>]*>(.*?)</section>', text, re.S)
+        assert len(boxes) == tags.count("check") > 0, path.name
+        for box in boxes:
+            assert "tag_exercise" in box and "tag_check" in box and "Hint 1" in box
+            assert 'role="status"' not in box  # what a check says of our own answer
+        quiz = sum(cell.source.startswith("**Quiz.**") for cell in cells)
+        assert len(re.findall(r'<div class="question[^>]*>\s*<p><strong>Quiz', text)) == quiz
+        assert re.search(r'<a class="[^"]*nav-link[^"]*" href="#quiz">', text)
+        assert text.count('<p class="predict">') >= 3
+        numbers = re.findall(r'<span class="number">Figure (\d+)\.(\d+)\.</span>', text)
+        pictures = sum("image/png" in o.get("data", {}) for cell in cells for o in cell.get("outputs", []))
+        assert numbers == [(str(int(path.stem[:2])), str(i + 1)) for i in range(pictures)]
+
+
+def tree(markdown: str):
+    """Return a page's tree; in it, a container whose class is a cell's tag stands for the cell."""
+    import docutils.core
+
+    return docutils.core.publish_doctree(
+        markdown, settings_overrides={"report_level": 5, "doctitle_xform": False}
+    )
+
+
+EXERCISE = """
+Section
+=======
+
+Exercise: one
+-------------
+
+Do it.
+
+.. container:: tag_exercise
+
+   stub
+
+.. container:: tag_check
+
+   check
+
+.. raw:: html
+
+   <details><summary>Hint 1</summary>
+
+Look.
+
+.. raw:: html
+
+   </details>
+
+The lesson goes on.
+
+Exercise: two
+-------------
+
+.. container:: tag_check
+
+   check
+"""
+
+
+def test_a_box_ends_with_its_exercise():
+    page = tree(EXERCISE)
+    sections = [s for s in page.findall(docutils.nodes.section) if s.astext().startswith("Exercise")]
+    for section in sections:
+        book_frame.box_exercise(section)
+    first, second = sections
+    assert first["classes"] == second["classes"] == ["exercise"]
+    assert "Look." in first.astext() and "goes on" not in first.astext()
+    following = first.parent[first.parent.index(first) + 1]
+    assert following.astext() == "The lesson goes on." and following.tagname == "paragraph"
+
+
+def test_a_prediction_is_a_paragraph_of_its_own_but_in_a_list():
+    page = tree(
+        "Title\n=====\n\nBefore. **Predict:** what then?\n\n**Predict** it.\n\n- Try. **Predict:** so?\n"
+    )
+    for paragraph in list(page.findall(docutils.nodes.paragraph)):
+        book_frame.mark_prediction(paragraph)
+    found = [(p.astext(), p["classes"]) for p in page.findall(docutils.nodes.paragraph)]
+    assert found == [
+        ("Before. ", []),
+        ("Predict: what then?", ["predict"]),
+        ("Predict it.", ["predict"]),
+        ("Try. Predict: so?", []),
+    ]
+
+
+def test_a_description_is_of_whole_sentences():
+    page = tree("Title\n=====\n\n" + "A short one. " * 8 + "\n\n" + "Then another comes along here. " * 9)
+    words = book_frame.describe(page)
+    assert 60 <= len(words) <= 200 and words.startswith("A short one.") and words.endswith(".")
+
+
+def test_the_pdf_s_pages_are_one_with_links_within_it(book):
+    names = check_book.expected_pages()
+    text = book_pdf.join(book, names)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids)) and text.count("<article") == len(names)
+    known = set(ids)
+    for address in re.findall(r'\b(?:href|src)="([^"?]+)', text.partition("</head>")[2]):
+        if address.startswith("#"):
+            assert unquote(address[1:]) in known, address
+        else:
+            assert urlsplit(address).scheme or (book / unquote(address.partition("#")[0])).exists(), address
+    assert LICENCE in text and "<script" not in text.partition("</head>")[2]
 
 
 # ---- the glossary and the bibliography --------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from tools.strokes import STYLES, collection
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "book/_static/draw"
 PAGE = draw_table.PAGE.read_text(encoding="utf-8")
+FIRST_PAGE = (ROOT / "book/introduction.md").read_text(encoding="utf-8")
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in (*FOLDER.glob("*.js"), export_page.PAD)}
 LARGEST_PAGE = 900_000  # bytes, beyond the theme
 
@@ -294,8 +296,12 @@ def test_what_the_page_says_of_the_network_is_so(model, weights):
 def test_what_the_page_says_of_the_training_images_is_so():
     images = load_raw("train")[0]
     ink = images > 0
+    place = torch.arange(28)
     longest = torch.maximum(
-        *(28 - lines.flip(1).byte().argmax(1) - lines.byte().argmax(1) for lines in (ink.any(1), ink.any(2)))
+        *(
+            (lines * place).amax(1) - (27 - (lines * (27 - place)).amax(1)) + 1
+            for lines in (ink.any(1), ink.any(2))
+        )
     )
     assert torch.bincount(longest)[:21].tolist() == [0] * 19 + [12, 54_988]
     for axis in (1, 2):
@@ -469,19 +475,22 @@ def test_a_drawing_moves_and_grows_with_its_pen():
 # ---- the page -------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_loads_its_scripts_in_order():
-    loaded = re.findall(r'<script src="\.\./_static/draw/([^"]+)">', PAGE)
-    assert loaded == ["weights.js", *(path.name for path in draw_table.SCRIPTS), "page.js"]
-    assert f"../{export_page.SCRIPT}" in PAGE
-    assert {*SCRIPTS, "weights.js"} == set(loaded)
+@pytest.mark.parametrize("page, own", [(PAGE, "page.js"), (FIRST_PAGE, "first.js")])
+def test_a_page_loads_its_scripts_in_order(page, own):
+    loaded = re.findall(r'<script defer src="\.\./_static/draw/([^"]+)">', page)
+    assert loaded == ["weights.js", *(path.name for path in draw_table.SCRIPTS), "show.js", own]
+    assert f"../{export_page.SCRIPT}" in page
+    assert set(loaded) <= {*SCRIPTS, "weights.js"}
 
 
 # Enough of a browser for the page: elements remember what is written into them, and time passes with `wait`.
 DOCUMENT = """
 const elements = {};
+const heard = {}; // by what stands around the pad, and by the document
 const makeElement = () => ({
   style: {}, dataset: {}, classList: { toggle() {} }, checked: true, width: 28, height: 28, textContent: "",
-  setAttribute() {}, append() {}, appendChild: (child) => child,
+  parentElement: { addEventListener: (type, listener) => (heard[type] = listener) },
+  setAttribute() {}, append() {},
   addEventListener(type, listener) { this[type] = listener; },
   getContext: () => ({
     createImageData: (width, height) => ({ width, data: new Uint8ClampedArray(4 * width * height) }),
@@ -493,6 +502,7 @@ globalThis.document = {
   createElement: makeElement,
   getElementById: (id) => (elements[id] ??= makeElement()),
   querySelectorAll: () => samplesShown,
+  addEventListener: (type, listener) => (heard[type] = listener),
 };
 const waiting = [];
 globalThis.requestAnimationFrame = globalThis.setTimeout = (task) => waiting.push(task);
@@ -519,7 +529,7 @@ def test_the_page_says_what_it_reads_and_where_it_is_not_sure(weights):
         elements["draw-clear"].click();
         return [answers, say(), Object.keys(elements)];
         """,
-        weights + DOCUMENT + SCRIPTS["page.js"],
+        weights + DOCUMENT + SCRIPTS["show.js"] + SCRIPTS["page.js"],
         written=[letter, one, dash],
     )
     for probabilities, (digit, sure, doubt, status, says) in answers:
@@ -534,6 +544,40 @@ def test_the_page_says_what_it_reads_and_where_it_is_not_sure(weights):
     assert answers[-1] == answers[-3] != answers[-2]  # what the 1 made it say
     assert empty == ["–", "nothing drawn yet", "", "The pad is empty.", "–"]
     assert len(asked) > 30 and set(asked) <= set(re.findall(r'\bid="([^"]+)"', PAGE))
+
+
+def test_the_first_page_has_a_digit_on_it_which_makes_room_and_comes_back(weights):
+    """A stroke clears the sample, one of many does not; Ctrl+Z undoes outside of fields, and other keys do nothing."""
+    found, asked = javascript(
+        """
+        const say = () => { wait(); return [elements["draw-digit"].textContent, pad.items.length]; };
+        const key = (name, more = {}) => {
+          const event = { key: name, ctrlKey: true, target: { matches: () => more.isField ?? false }, ...more };
+          let isStopped = false;
+          heard.keydown({ ...event, preventDefault: () => (isStopped = true) });
+          return isStopped;
+        };
+        const stroke = { width: 16, points: [[140, 60], [140, 220]] };
+        const found = [say()];
+        heard.pointerdown({ button: 2 });
+        found.push(say());
+        heard.pointerdown({ button: 0 });
+        found.push(say());
+        pad.replace([stroke]);
+        heard.pointerdown({ button: 0 });
+        found.push(say());
+        found.push([key("y"), key("z", { shiftKey: true }), key("z", { isField: true }), say()[1]]);
+        found.push([key("z"), say()]);
+        found.push([key("Z", { ctrlKey: false, metaKey: true }), say()]);
+        elements["draw-another"].click();
+        found.push(say());
+        return [found, Object.keys(elements)];
+        """,
+        weights + DOCUMENT + SCRIPTS["show.js"] + SCRIPTS["first.js"],
+    )
+    assert found[:4] == [[7, 1], [7, 1], ["–", 0], [1, 1]]
+    assert found[4:] == [[False, False, False, 1], [True, ["–", 0]], [True, [7, 1]], [0, 1]]
+    assert set(asked) <= set(re.findall(r'\bid="([^"]+)"', FIRST_PAGE))
 
 
 def what_a_folder_forbids(script: str) -> list[str]:
@@ -581,3 +625,9 @@ def test_the_weights_come_into_every_built_book(tmp_path, weights, kind, error, 
     assert target.exists() == written
     assert not written or target.read_text() == weights
     assert not written or target.with_name("pad.js").read_text() == SCRIPTS["pad.js"]
+    for name in (
+        ("result.svg", "result-narrow.svg") if written else ()
+    ):  # what the first page says of its picture
+        drawing = ElementTree.parse(tmp_path / "_static/frame" / name).getroot()
+        texts = [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
+        assert texts[::2] == [str(digit) for digit in range(10)]

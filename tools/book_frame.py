@@ -15,7 +15,9 @@ from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 EXERCISE_TAGS = {"tag_exercise", "tag_solution", "tag_check"}
-DENSE = 650  # pixels: no figure is shown wider, so a picture that is wider has two pixels for each of the page's
+DENSE = (
+    650  # pixels: no figure is shown wider, so a picture that is wider has two pixels for each of the page's
+)
 CAPTION = '<figcaption><span class="number">Figure {}.</span> <span aria-hidden="true">{}</span></figcaption>'
 # The parts of MathJax that the formulas need; all in one file, with a menu, they are half as much again.
 MATHJAX = ["input/tex-base", "[tex]/ams", "output/chtml", "a11y/assistive-mml"]
@@ -72,7 +74,9 @@ class Figures(SphinxPostTransform):
         chapter = re.search(r"notebooks/0*(\d+)_", self.env.docname)
         prefix = f"{chapter[1]}." if chapter else ""
         outputs = [
-            box for box in self.document.findall(nodes.container) if box.get("nb_element") == "cell_code_output"
+            box
+            for box in self.document.findall(nodes.container)
+            if box.get("nb_element") == "cell_code_output"
         ]
         images = [image for box in outputs for image in box.findall(nodes.image)]
         for count, image in enumerate(images, 1):
@@ -238,7 +242,9 @@ def finish(app, exception: Exception | None) -> None:
     for pattern in ("scripts/fontawesome.*", "**/*.map", "vendor/fontawesome/webfonts/*"):
         for path in static.glob(pattern):
             path.unlink()
-    for script in (static / "scripts").glob("*theme.js"):  # which tells the console about colours and scrolling
+    for script in (static / "scripts").glob(
+        "*theme.js"
+    ):  # which tells the console about colours and scrolling
         text = script.read_text(encoding="utf-8")
         script.write_text(text.replace("console.log(", "void("), encoding="utf-8")
     theme = static / "styles/pydata-sphinx-theme.css"

@@ -14,7 +14,11 @@ import numpy as np
 from tools.strokes import STYLES, write
 
 SEED, SCALE = 7, 4  # the digits are drawn SCALE times as large as they are shown, and then made smaller
-SIDE, GAP, PEN = 64, 12, 0.045  # of a digit's square, in the units of the picture; the pen, in shares of the square
+SIDE, GAP, PEN = (
+    64,
+    12,
+    0.045,
+)  # of a digit's square, in the units of the picture; the pen, in shares of the square
 STYLE = {1: 4, 2: 0, 4: 0, 7: 2, 9: 0}  # the way of writing, where it is not the first
 INK, PAPER = "#1d3557", "#fffdf7"
 
@@ -45,7 +49,7 @@ def rendered(strokes: list, side: int):
 
 
 def read(written: list) -> list[tuple[np.ndarray, int, float]]:
-    """Return, for each drawing, what the network sees (uint8, 28 x 28), the digit that it reads, and its probability."""
+    """Return, for each drawing, what the network sees (uint8, 28 x 28), the digit that it reads, how probable it is."""
     import torch
 
     from digitlib.checkpoints import load_recommended
@@ -54,7 +58,9 @@ def read(written: list) -> list[tuple[np.ndarray, int, float]]:
     papers = [np.asarray(rendered(strokes, 280), np.float32) / 255 for strokes in written]
     images = [torch.from_numpy(to_mnist_format(find_ink(paper))) for paper in papers]
     answers = [np.array(answer.probabilities) for answer in predict_images(load_recommended().model, images)]
-    return [(image.numpy(), int(p.argmax()), float(p.max())) for image, p in zip(images, answers, strict=True)]
+    return [
+        (image.numpy(), int(p.argmax()), float(p.max())) for image, p in zip(images, answers, strict=True)
+    ]
 
 
 def as_svg(written: list, answers: list, in_a_row: int) -> str:
@@ -64,7 +70,8 @@ def as_svg(written: list, answers: list, in_a_row: int) -> str:
     for i, (strokes, (pixels, digit, share)) in enumerate(zip(written, answers, strict=True)):
         left, top = GAP + i % in_a_row * (SIDE + GAP), GAP + i // in_a_row * height
         lines = "".join(
-            f'<polyline points="{" ".join(f"{x * SIDE:.1f},{y * SIDE:.1f}" for x, y in points)}"/>' for points in strokes
+            f'<polyline points="{" ".join(f"{x * SIDE:.1f},{y * SIDE:.1f}" for x, y in points)}"/>'
+            for points in strokes
         )
         columns.append(
             f'<g transform="translate({left} {top})"><rect width="{SIDE}" height="{SIDE}" rx="4" fill="{PAPER}"/>'
@@ -78,7 +85,7 @@ def as_svg(written: list, answers: list, in_a_row: int) -> str:
     width, height = GAP + in_a_row * (SIDE + GAP), len(written) // in_a_row * height
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f"font-family=\"system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif\" text-anchor=\"middle\" fill=\"#1a1a1a\">"
+        f'font-family="system-ui, \'Segoe UI\', \'DejaVu Sans\', sans-serif" text-anchor="middle" fill="#1a1a1a">'
         f'<rect width="{width}" height="{height}" rx="8" fill="#e8edf3"/>{"".join(columns)}</svg>\n'
     )
 
@@ -99,7 +106,9 @@ def as_preview(written: list):
     for i, strokes in enumerate(written):
         square = rendered(strokes, 180)
         left, top = 90 + (i % 5) * 210, 245 + (i // 5) * 195
-        tint = Image.merge("RGB", [square.point(lambda v, c=c: c + (255 - c) * v // 255) for c in (29, 53, 87)])
+        tint = Image.merge(
+            "RGB", [square.point(lambda v, c=c: c + (255 - c) * v // 255) for c in (29, 53, 87)]
+        )
         picture.paste(tint, (left, top))
     return picture
 

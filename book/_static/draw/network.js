@@ -54,7 +54,7 @@ function convolve(image, { shape, data: kernels }, { data: bias }) {
 
   for (let row = 0; row < heightOut; row++) {
     for (let column = 0; column < widthOut; column++) {
-      // What lies under the kernels here, and under which of their weights. Zeros add nothing, and two thirds are zero.
+      // What lies under the kernels here, and under which of their weights. Zeros add nothing, and more than half are zero.
       let count = 0;
       let place = 0;
       for (let channel = 0; channel < channelsIn; channel++) {

@@ -153,7 +153,21 @@
     document.getElementById("search-results").before(make("p", { className: "frame-search" }, words));
   }
 
+  // ---- what is wider than the page ----------------------------------------------------------------------------------
+
+  /** Let the keyboard scroll what scrolls by itself: a formula, or lines of code, wider than a phone. */
+  function scrollByKey() {
+    const observer = new ResizeObserver((entries) => {
+      for (const { target } of entries) {
+        if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+        else target.removeAttribute("tabindex");
+      }
+    });
+    document.querySelectorAll(".bd-article :is(div.math, pre)").forEach((each) => observer.observe(each));
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
+    scrollByKey();
     if (!recall().showAll) document.querySelectorAll("p.predict").forEach(hold);
     offerTicks();
     offerForgetting();
