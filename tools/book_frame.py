@@ -186,7 +186,7 @@ def add_to_head(app, pagename: str, templatename: str, context: dict, doctree) -
         context["script_files"] = [
             script
             for script in context["script_files"]
-            if "mathjax" not in str(getattr(script, "filename", script)).lower()
+            if "mathjax" not in f"{script.filename} {script.attributes.get('body', '')}".lower()
         ]
     if doctree is None:
         return

@@ -73,7 +73,7 @@ def join(book: Path, pages: list[str]) -> str:
     heads = [
         (page, (book / f"{page}.html").read_text(encoding="utf-8").partition("</head>")[0]) for page in pages
     ]
-    page, head = next(((page, head) for page, head in heads if "mathjax" in head), heads[0])
+    page, head = next(((page, head) for page, head in heads if "mathjax/startup.js" in head), heads[0])
     head = re.sub(r"<title>.*?</title>", "<title>Reading Handwritten Digits</title>", head, flags=re.S)
     head = re.sub(r'\b(href|src)="([^"#]+)"', lambda m: f'{m[1]}="{_moved(m[2], page)}"', head)
     head = re.sub(r'<script[^>]*src="[^"]*(?:frame|touch|draw)/[^"]*"></script>', "", head)
