@@ -84,12 +84,73 @@ def images(num_images: int = 3000, num_validation: int = 500) -> dict:
     return {
         "numImages": num_images,
         "numValidation": num_validation,
-        "zlib": base64.b64encode(zlib.compress(pixels[:num_images].numpy().tobytes(), 9)).decode("ascii"),
+        "zlib": _compressed(pixels[:num_images].numpy()),
         "labels": _base64(labels[:num_images].byte().numpy()),
     }
 
 
-DATA: dict[str, Callable] = {"digits": digits, "surface": surface, "images": images}
+def rnn(model=None) -> dict:
+    """Return a small recurrent network, as `describe_rnn` does, and ten images for it to read.
+
+    Args:
+        model: a trained `digitlib.models.RNN`; without one, that of the recipe `rnn` with fewer units and epochs, which
+            is trained in seconds, once.
+    """
+    from digitlib.checkpoints import load_or_train
+    from digitlib.recipes import change, find
+
+    small = change(find("rnn"), name="rnn-small", model_options={"hidden_size": 32}, num_epochs=4)
+    return describe_rnn(model or load_or_train(small).model)
+
+
+def describe_rnn(model) -> dict:
+    """Return each tensor's float32 in base64; both biases of the recurrent layer are one."""
+    layer = model.rnn
+    tensors = {
+        "weightIn": layer.weight_ih_l0,
+        "weightHidden": layer.weight_hh_l0,
+        "bias": layer.bias_ih_l0 + layer.bias_hh_l0,
+        "out": model.fc.weight,
+        "outBias": model.fc.bias,
+    }
+    return {name: _base64(tensor.detach().numpy()) for name, tensor in tensors.items()}
+
+
+def mistakes(logits=None, *, most_sure: float = 0.99) -> dict:
+    """Return what a network makes of the test images: all counts, and the images that it misreads or is not sure of.
+
+    Args:
+        logits: float (10000, 10); without them, those of the network that is part of digitlib.
+        most_sure: images that are read right with at least this probability are counted, and left out.
+    Returns:
+        counts: (10, 10), row = true digit, column = digit read; mostSure; labels; zlib: the images, compressed;
+        probabilities: uint16 of each image's ten probabilities, 65535 = 1.
+    """
+    from digitlib.checkpoints import load_recommended
+    from digitlib.data import load_raw, normalise
+    from digitlib.evaluation import confusion_matrix, predict_logits
+
+    pixels, labels = load_raw("test")
+    logits = predict_logits(load_recommended().model, normalise(pixels)) if logits is None else logits
+    confidence, read = logits.softmax(1).max(1)
+    shown = ((read != labels) | (confidence < most_sure)).nonzero().flatten()
+    probabilities = (65535 * logits[shown].double().softmax(1)).round().numpy().astype("<u2")
+    return {
+        "counts": confusion_matrix(labels, read).tolist(),
+        "mostSure": most_sure,
+        "labels": labels[shown].tolist(),
+        "probabilities": _base64(probabilities),
+        "zlib": _compressed(pixels[shown].numpy()),
+    }
+
+
+DATA: dict[str, Callable] = {
+    "digits": digits,
+    "surface": surface,
+    "images": images,
+    "rnn": rnn,
+    "mistakes": mistakes,
+}
 
 
 def script(name: str) -> str:
@@ -122,6 +183,10 @@ def _base64(numbers) -> str:
     if numbers.dtype.kind == "f":
         numbers = numbers.astype("<f4")
     return base64.b64encode(numbers.tobytes()).decode("ascii")
+
+
+def _compressed(pixels) -> str:
+    return base64.b64encode(zlib.compress(pixels.tobytes(), 9)).decode("ascii")
 
 
 if __name__ == "__main__":

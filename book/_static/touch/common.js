@@ -180,9 +180,33 @@
 
   Touch.bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   Touch.floats = (base64) => new Float32Array(Touch.bytes(base64).buffer);
+  /** Unpack what zlib has compressed. */
+  Touch.inflate = async (base64) => {
+    const stream = new Blob([Touch.bytes(base64)]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  };
   Touch.percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
   /** A number with a true minus sign. */
   Touch.number = (x, digits = 2) => x.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−");
+
+  /** Ten bars; returns what shows ten probabilities, or nothing. */
+  Touch.bars = (parent) => {
+    const list = Touch.add(parent, "ol", { className: "touch-bars", "aria-label": "Probability of each digit" });
+    const rows = Array.from({ length: 10 }, (_, digit) => {
+      const bar = make("span", { className: "touch-bar" });
+      const number = make("span");
+      const row = Touch.add(list, "li", {}, make("span", {}, String(digit)), make("span", { className: "touch-track" }, bar), number);
+      return { row, bar, number };
+    });
+    return (probabilities) => {
+      const best = probabilities ? probabilities.indexOf(Math.max(...probabilities)) : -1;
+      rows.forEach(({ row, bar, number }, digit) => {
+        row.classList.toggle("is-best", digit === best);
+        bar.style.width = probabilities ? Touch.percent(probabilities[digit]) : "0";
+        number.textContent = probabilities ? Touch.percent(probabilities[digit]) : "–";
+      });
+    };
+  };
 
   /** A button that plays: `step` is called every so many milliseconds until it returns false. */
   Touch.player = (parent, { play, pause, milliseconds, step }) => {
