@@ -59,8 +59,6 @@ class Boxes(SphinxTransform):
                 cell["prompt_show"], cell["prompt_hide"] = (
                     f"{verb} the code behind this {what}" for verb in ("Show", "Hide")
                 )
-            if self.env.docname == "book/results" and cell.get("nb_element") == "cell_code_source":
-                cell.parent.remove(cell)  # a page of results, whose code the notebook that it offers holds
 
 
 class Figures(SphinxPostTransform):
