@@ -22,28 +22,6 @@ imported. The few names of __all__ are imported from their modules when they are
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # for editors
-    from digitlib.checkpoints import load_or_train
-    from digitlib.data import batches, load_part, load_raw, normalise
-    from digitlib.evaluation import evaluate, predict_logits
-    from digitlib.models import CNN, MLP, RNN
-    from digitlib.training import fit
-
-__all__ = [
-    "CNN",
-    "MLP",
-    "RNN",
-    "batches",
-    "evaluate",
-    "fit",
-    "load_or_train",
-    "load_part",
-    "load_raw",
-    "normalise",
-    "predict_logits",
-]
 
 _HOMES = {
     **dict.fromkeys(["CNN", "MLP", "RNN"], "models"),
@@ -52,13 +30,12 @@ _HOMES = {
     "fit": "training",
     "load_or_train": "checkpoints",
 }
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
     """Import a name of __all__ from its module, once: afterwards it stands here like any other."""
-    if (
-        name not in _HOMES
-    ):  # a module of digitlib, for one: `from digitlib import predict` looks for that then
+    if name not in _HOMES:  # a module, for one: `from digitlib import predict` looks for that then
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     return globals()[name]

@@ -1,7 +1,8 @@
 """Pictures of digits, curves and mistakes: arrays or tensors in, Axes out.
 
 Each function is named after the picture it draws. It draws on the Axes given as `ax`, or on a new figure, and
-returns the Axes, so that a notebook can add to it before `plt.show()`. Nothing is told by colour alone.
+returns the Axes, so that a notebook can add to it before `plt.show()`. Nothing is told by colour alone. What cannot be
+drawn raises a ValueError that says what was expected, what came and what to do next.
 The look is applied inside each function and does not outlast it; `with style():` lends it to other figures.
 """
 
@@ -48,25 +49,22 @@ def gallery(images, labels=None, predictions=None, *, titles=None, num_columns=8
         titles: N short texts to stand above the digits.
     Returns:
         Array of Axes, (rows, columns); cells without an image are blank.
-    Raises:
-        ValueError: images have another shape or are too many; labels, predictions or titles are not N.
     Taught in notebook 04.
     """
     images = _images(images, "images")
     lines = [] if titles is None else [titles]
-    if predictions is not None:
-        predictions = _digits(predictions, "predictions")
-        lines.append([f"read {digit}" for digit in predictions])
-    if labels is not None:
-        labels = _digits(labels, "labels")
-        lines.append(labels)
-    if labels is not None and predictions is not None:
-        lines[-1] = ["" if true == read else f"is {true} ✗" for true, read in zip(labels, predictions)]
+    labels = None if labels is None else _digits(labels, "labels")
+    if predictions is None:
+        return _grid(images, lines if labels is None else [*lines, labels], num_columns)
+    predictions = _digits(predictions, "predictions")
+    lines.append([f"read {digit}" for digit in predictions])
+    if labels is None:
+        return _grid(images, lines, num_columns)
+    lines.append(["" if true == read else f"is {true} ✗" for true, read in zip(labels, predictions)])
     axes = _grid(images, lines, num_columns)
-    if labels is not None and predictions is not None:
-        for ax in axes.flat[: len(images)][labels != predictions]:
-            ax.set_axis_on()
-            ax.spines[:].set(color=VERMILION, linewidth=3)
+    for ax in axes.flat[: len(images)][labels != predictions]:
+        ax.set_axis_on()
+        ax.spines[:].set(color=VERMILION, linewidth=3)
     return axes
 
 
@@ -82,8 +80,6 @@ def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.
         value: what the colours mean, written beside the colour bar.
     Returns:
         Array of Axes, (rows, columns); cells without a map are blank.
-    Raises:
-        ValueError: maps have another shape or are too many; titles are not C.
     Taught in notebook 05.
     """
     maps = _images(maps, "maps")
@@ -103,8 +99,6 @@ def pixel_image(image, *, values=False, ticks=False, title="", ax=None) -> Axes:
         image: uint8 or float (H, W) or (1, H, W); high is bright.
         values: write each pixel's value; for at most 12 x 12 pixels, so cut a piece out first.
         ticks: number the rows and columns.
-    Raises:
-        ValueError: image has another shape, or is too large for values.
     Taught in notebook 02.
     """
     image = _array(image)
@@ -136,8 +130,6 @@ def loss_curves(table, *, ax=None) -> Axes:
 
     Args:
         table: `History.as_table()`, or a DataFrame of it; columns train_loss and validation_loss.
-    Raises:
-        ValueError: a column is missing or empty.
     Taught in notebook 08.
     """
     return named_curves(_columns(table, "loss"), ylabel="loss (cross-entropy)", ax=ax)
@@ -148,12 +140,9 @@ def accuracy_curves(table, *, ax=None) -> Axes:
 
     Args:
         table: see `loss_curves`; columns train_accuracy and validation_accuracy, as shares, 0 to 1.
-    Raises:
-        ValueError: a column is missing or empty.
     Taught in notebook 08.
     """
-    percent = {name: 100 * shares for name, shares in _columns(table, "accuracy").items()}
-    return named_curves(percent, ylabel="accuracy (%)", ax=ax)
+    return named_curves(_columns(table, "accuracy", unit=100), ylabel="accuracy (%)", ax=ax)
 
 
 @style()
@@ -163,8 +152,6 @@ def named_curves(curves, *, ylabel, xlabel="epoch", ax=None) -> Axes:
     Args:
         curves: mapping of names to values, one for each epoch or step, counted from 1; lengths may differ.
         ylabel, xlabel: what the values are, with their unit, and what they are counted in.
-    Raises:
-        ValueError: curves is no mapping, or empty, or one of them is.
     Taught in notebook 08.
     """
     if not hasattr(curves, "items") or len(curves) == 0:
@@ -187,8 +174,6 @@ def running_mean(values, window) -> np.ndarray:
         values: (N,) numbers.
     Returns:
         float64 (N,).
-    Raises:
-        ValueError: values are empty or not one row of numbers; window is 0.
     Taught in notebook 08.
     """
     values = _series(values, "values")
@@ -203,8 +188,6 @@ def step_losses(step_loss, *, window=50, log_scale=False, ax=None) -> Axes:
     Args:
         step_loss: (N,) losses, as in `History.step_loss`; window: see `running_mean`.
         log_scale: draw the losses on a logarithmic axis, which shows the small gains late in training.
-    Raises:
-        ValueError: see `running_mean`.
     Taught in notebook 08.
     """
     smooth = running_mean(step_loss, window)
@@ -226,8 +209,6 @@ def confusion_heatmap(confusion, *, ax=None) -> Axes:
 
     Args:
         confusion: int (10, 10) counts, rows = true, columns = predicted; another number of classes works too.
-    Raises:
-        ValueError: confusion is not square, or not of whole numbers.
     Taught in notebook 09.
     """
     import seaborn as sns  # here, because it brings pandas and takes half a second, for this picture alone
@@ -257,8 +238,6 @@ def class_balance(labels, *, ax=None) -> Axes:
 
     Args:
         labels: int (N,), each 0 to 9; or a mapping of names to such labels, drawn side by side.
-    Raises:
-        ValueError: labels are empty, not one row of whole numbers, or not 0 to 9.
     Taught in notebook 04.
     """
     parts = labels if hasattr(labels, "items") else {"": labels}
@@ -283,8 +262,6 @@ def probability_bars(probabilities, label=None, *, ax=None) -> Axes:
     Args:
         probabilities: (10,), 0 or more, with sum 1: the softmax of one row of logits.
         label: the true digit, if it is known; its bar has a thick edge.
-    Raises:
-        ValueError: probabilities have another shape or are none; label is no digit.
     Taught in notebook 05.
     """
     probabilities = _array(probabilities)
@@ -339,11 +316,11 @@ def _series(values, name):
     return values.astype(float)
 
 
-def _columns(table, quantity):
+def _columns(table, quantity, unit=1):
     """The training and validation values by name, of a History's table."""
     names = {"training": f"train_{quantity}", "validation": f"validation_{quantity}"}
     try:
-        return {part: _series(table[name], name) for part, name in names.items()}
+        return {part: unit * _series(table[name], name) for part, name in names.items()}
     except (KeyError, TypeError) as error:
         got = f"got {type(table).__name__}: {error}; pass history.as_table()"
         raise ValueError(f"expected columns {' and '.join(names.values())}, {got}") from error

@@ -63,13 +63,8 @@ class History:
 
         `pandas.DataFrame(history.as_table())` makes a table of one row an epoch.
         """
-        return {
-            "epoch": list(range(1, len(self) + 1)),
-            "train_loss": self.train_loss,
-            "train_accuracy": self.train_accuracy,
-            "validation_loss": self.validation_loss,
-            "validation_accuracy": self.validation_accuracy,
-        }
+        names = ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
+        return {"epoch": list(range(1, len(self) + 1)), **{name: getattr(self, name) for name in names}}
 
 
 def train_one_epoch(
@@ -144,9 +139,9 @@ def fit(
     if num_epochs < 1:
         raise ValueError(f"expected at least one epoch, got num_epochs={num_epochs}")
     if not callable(train_batches):
+        got = f"{type(train_batches).__name__}; write lambda: batches(images, labels, batch_size, generator)"
         raise ValueError(
-            f"expected train_batches to be a function that returns one epoch of batches, got "
-            f"{type(train_batches).__name__}; write lambda: batches(images, labels, batch_size, generator)"
+            f"expected train_batches to be a function that returns an epoch of batches, got {got}"
         )
     place = _place_for_a_bar(progress)
     look = {"leave": False, "file": place, "disable": place is None}
