@@ -24,16 +24,25 @@ from tools.notebooks import as_text, minutes, normalise, picture_hashes, picture
 # Cells, by id, whose output nbval may pass over, each with its reason. Every one is a cell that nothing checks.
 IGNORED_OUTPUTS: dict[str, str] = {}
 
+# Which cells have a tag; see tools/exercises.py for those of an exercise.
 PLAIN_TAGS = {
-    "exercise",
-    "solution",
-    "check",
-    "hide-input",
-    "hide-output",
-    "hide-cell",
-    "picture-varies",  # a training's outcome is drawn: conftest.py compares the picture loosely
-    "nbval-ignore-output",  # IGNORED_OUTPUTS says why
+    "exercise": lambda cell: part_of(cell) == "stub",
+    "solution": lambda cell: part_of(cell) == "solution",
+    "hide-cell": lambda cell: part_of(cell) == "solution",
+    "check": lambda cell: part_of(cell) == "check",
+    "hide-input": lambda cell: "plt." in cell.source,  # how a figure is drawn is no part of the lesson
+    "picture-varies": lambda cell: bool(
+        pictures(cell)
+    ),  # a training's outcome: conftest.py compares it loosely
+    "nbval-ignore-output": lambda cell: cell.id in IGNORED_OUTPUTS,  # which says why
 }
+# What an output may be, for nbval and the book show no difference where another kind is added.
+KINDS = [
+    ["image/png", "text/plain"],
+    ["text/html", "text/plain"],
+    ["text/markdown", "text/plain"],
+    ["text/plain"],
+]
 # Numbers in prose that no run can change. Any other of three digits or more, with a point or a per cent sign has to
 # stand in the notebook's own code, as a setting does; what the notebook measures is put out by a cell, never typed.
 FIXED_NUMBERS = {
@@ -244,14 +253,34 @@ def has_plain_sources(notebook):
 def has_known_tags(notebook):
     complaints = []
     for cell in notebook.cells:
-        for tag in cell.metadata.get("tags", []):
+        tags = cell.metadata.get("tags", [])
+        for tag in tags:
             if tag not in PLAIN_TAGS and not re.fullmatch(r"lib:digitlib(\.\w+)+", tag):
                 complaints.append(f"cell {cell.id} has the unknown tag {tag!r}")
+            elif cell.cell_type != "code" or tags.count(tag) > 1 or not PLAIN_TAGS.get(tag, bool)(cell):
+                complaints.append(f"cell {cell.id} has the tag {tag!r}, which has no business there")
             if tag in metadata_tags and cell.id not in IGNORED_OUTPUTS:
                 complaints.append(f"cell {cell.id} has the tag {tag!r} without a reason in IGNORED_OUTPUTS")
         for line in cell.source.split("\n") if cell.cell_type == "code" else []:
             if line.strip().lstrip("#").strip() in comment_markers:
                 complaints.append(f"cell {cell.id} gives nbval an order in a comment; use a tag")
+    return complaints
+
+
+def shows_its_outputs_as_they_are(notebook):
+    """Nothing is hidden, shown in another size, or put out twice in two kinds of which a reader sees one."""
+    complaints = []
+    for cell in notebook.cells:
+        allowed = {"source_hidden": True} if part_of(cell) == "solution" else {}
+        if cell.metadata.get("jupyter", {}) != allowed:
+            complaints.append(
+                f"cell {cell.id} hides something: jupyter is {dict(cell.metadata.get('jupyter', {}))}"
+            )
+        for output in cell.get("outputs", []):
+            if output.get("metadata"):
+                complaints.append(f"cell {cell.id} shows an output otherwise: {dict(output.metadata)}")
+            if "data" in output and sorted(output.data) not in KINDS:
+                complaints.append(f"cell {cell.id} puts out {sorted(output.data)}, expected one of {KINDS}")
     return complaints
 
 
@@ -364,6 +393,7 @@ GUARDS = [
     has_clean_outputs,
     has_plain_sources,
     has_known_tags,
+    shows_its_outputs_as_they_are,
     has_short_cells,
     has_the_length_of_a_lesson,
     states_its_minutes,
@@ -673,6 +703,62 @@ def skip_a_cell(notebook):
 @tampering(has_known_tags, "without a reason")
 def ignore_an_output(notebook):
     cell_of(notebook, "number").metadata.tags = ["nbval-ignore-output"]
+
+
+@tampering(has_known_tags, "'hide-output'")
+def hide_an_output_by_a_tag(notebook):
+    cell_of(notebook, "number").metadata.tags = ["hide-output"]
+
+
+@tampering(has_known_tags, "'hide-cell', which has no business there")
+def hide_a_cell_of_the_lesson(notebook):
+    cell_of(notebook, "number").metadata.tags = ["hide-cell"]
+
+
+@tampering(has_known_tags, "'hide-input', which has no business there")
+def hide_a_line_of_the_lesson(notebook):
+    cell_of(notebook, "number").metadata.tags = ["hide-input"]
+
+
+@tampering(has_known_tags, "'picture-varies', which has no business there")
+def let_a_text_vary(notebook):
+    cell_of(notebook, "number").metadata.tags = ["picture-varies"]
+
+
+@tampering(has_known_tags, "'check', which has no business there")
+def tag_prose(notebook):
+    cell_of(notebook, "prose").metadata.tags = ["check"]
+
+
+@tampering(has_known_tags, "'picture-varies', which has no business there")
+def tag_twice(notebook):
+    cell_of(notebook, "red").metadata.tags = ["picture-varies"] * 2
+
+
+@tampering(shows_its_outputs_as_they_are, "cell red puts out ['image/jpeg', 'image/png', 'text/plain']")
+def add_a_jpeg(notebook):
+    cell_of(notebook, "red").outputs[0].data["image/jpeg"] = "/9j/"
+
+
+@tampering(shows_its_outputs_as_they_are, "application/vnd.jupyter.widget-view+json")
+def add_a_widget(notebook):
+    data = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "IntSlider(value=3)"}
+    cell_of(notebook, "number").outputs.append(new_output("display_data", data=data))
+
+
+@tampering(shows_its_outputs_as_they_are, "cell red shows an output otherwise: {'image/png': {'width': 3")
+def shrink_a_picture(notebook):
+    cell_of(notebook, "red").outputs[0].metadata = {"image/png": {"width": 3, "height": 2}}
+
+
+@tampering(shows_its_outputs_as_they_are, "cell number hides something: jupyter is {'outputs_hidden': True}")
+def hide_an_output(notebook):
+    cell_of(notebook, "number").metadata.jupyter = {"outputs_hidden": True}
+
+
+@tampering(has_normal_form, "make notebooks")
+def keep_the_widgets_state(notebook):
+    notebook.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
 
 
 @tampering(has_known_tags, "in a comment")

@@ -4,6 +4,7 @@ import base64
 import copy
 import io
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,11 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from conftest import compare_pictures
+from conftest import compare_order, compare_pictures
+from digitlib.plotting import named_curves
 from tools.notebooks import as_text, execute, normalise
 
 ROOT = Path(__file__).parents[1]
@@ -138,6 +140,62 @@ def test_the_same_picture_passes():
 def test_another_picture_fails(other):
     (complaint,) = compare_pictures([drawn(FALLING)], [other])
     assert complaint.startswith("picture 1 differs")
+
+
+def losses(draw, num_curves):
+    """Return the curves of a training that a test has made up, and of the same one on another processor."""
+    steps = np.arange(draw.choice([5, 10, 40]))
+    curves = [
+        draw.uniform(0.5, 2.5) * np.exp(-steps / draw.uniform(2, 30)) + draw.uniform(0, 1)
+        for _ in range(num_curves)
+    ]
+    return curves, [curve * (1 + 0.03 * np.cos(steps * draw.uniform(1, 9))) for curve in curves]
+
+
+def named(curves, hidden=None):
+    """Return a picture of curves in the library's look; the legend has the hidden one none the less."""
+    ax = named_curves({f"system {i}": curve for i, curve in enumerate(curves)}, ylabel="loss")
+    ax.set_ylim(0, 4)
+    handles = [copy.copy(line) for line in ax.lines]
+    if hidden is not None:
+        ax.lines[hidden].set_visible(False)
+        ax.legend(handles, [f"system {i}" for i in range(len(curves))], loc="upper right")
+    else:
+        ax.legend(loc="upper right")
+    file = io.BytesIO()
+    ax.figure.savefig(file, dpi=100, bbox_inches="tight")
+    plt.close("all")
+    return Image.open(file).convert("RGBA")
+
+
+def test_where_it_may_vary_a_curve_that_is_rubbed_out_or_added_is_found_and_another_processor_passes():
+    draw = random.Random(0)
+    missed = []
+    for number in range(10):
+        curves, again = losses(draw, 2 + number % 4)
+        stored = named(curves)
+        if complaints := compare_pictures([stored], [named(again)], loosely=True):
+            missed.append((number, "passes", complaints))
+        other = named(again, hidden=draw.randrange(len(curves)))
+        for pair in ((stored, other), (other, stored)):
+            if compare_pictures([pair[0]], [pair[1]], loosely=True) == []:
+                missed.append((number, "rubbed out"))
+    assert len(missed) <= 1, missed
+
+
+def test_each_output_has_its_place_and_its_kind():
+    text = new_output("stream", text="1\n")
+    picture = new_output("display_data", data={"image/png": "", "text/plain": "<Figure>"})
+    for others in ([picture, text], [text], [text, picture, text]):
+        assert (
+            "expected outputs in the order ['stdout', 'image/png or text/plain'], got"
+            in (compare_order([text, picture], others)[0])
+        )
+    for kind in ("image/jpeg", "application/vnd.jupyter.widget-view+json"):
+        other = new_output("display_data", data={**picture.data, kind: ""})
+        assert kind in compare_order([text, picture], [text, other])[0]
+    cut = [new_output("stream", text="1"), new_output("stream", text="\n")]
+    assert compare_order([text, picture], [*cut, picture]) == []
 
 
 def test_where_it_may_vary_a_slightly_different_training_passes():
