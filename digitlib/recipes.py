@@ -87,7 +87,6 @@ RECIPES = {
             title="four dense layers",
             model="mlp",
             model_options={"hidden_sizes": [256, 128, 64]},
-            learning_rate=4e-3,
             num_epochs=8,
         ),
         Recipe(
@@ -114,21 +113,21 @@ RECIPES = {
             title="three 3×3 convolutions with batch normalisation, one epoch",
             model="convnet",
             model_options={"num_channels": [16, 32, 128], "pooled": [0, 1]},
-            learning_rate=0.015,
+            learning_rate=0.01,
             batch_size=96,
             num_epochs=1,
         ),
         Recipe(
             name="best",
-            title="six 3×3 convolutions, augmented images, ten epochs",
+            title="six 3×3 convolutions, augmented and rough images",
             model="convnet",
             model_options={"num_channels": [16, 32, 32, 64, 64, 96], "pooled": [0]},
             optimizer="adamw",
             learning_rate=0.01,
             weight_decay=0.05,
-            num_epochs=10,
+            num_epochs=20,
             augment=True,
-            roughen=0.5,
+            roughen=0.25,
         ),
     )
 }

@@ -20,7 +20,7 @@ from tools.timing import ROOT
 
 MEASURED = ROOT / "book" / "parameters.json"
 NOTEBOOK = ROOT / "book" / "parameters.ipynb"
-SMALL = ("small-700", "small-2k", "small-8k")
+SMALL = ("small-2k", "small-8k")
 SEEDS = (0, 1, 2)
 
 
