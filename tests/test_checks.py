@@ -83,10 +83,8 @@ def test_another_right_answer_passes(name, row):
 
 
 @pytest.mark.parametrize("name, row", WRONG)
-def test_a_wrong_answer_gets_its_hint(name, row, monkeypatch):
+def test_a_wrong_answer_gets_its_hint(name, row):
     given, hint = ROWS[name].wrong[row]
-    if row.startswith("two faults"):
-        monkeypatch.setattr(engine, "SECONDS_FOR_TWO", 300)  # however busy the machine is
     for _ in range(1 if name in engine.DECLARED else 3):
         result = check(name, given)
         assert result.status == core.NOT_YET
@@ -101,16 +99,17 @@ def test_each_misconception_has_a_hint_of_its_own(name):
 
 @pytest.mark.parametrize("name, hint", DECLARED)
 def test_a_misconception_gets_its_hint(name, hint):
-    for wrong in engine.answers(engine.DECLARED[name], hint):
+    declared = engine.DECLARED[name]
+    for wrong in engine.examples(declared)[hint]:
         with pytest.raises(core.NotYet) as raised, core._own_state():
-            engine.judge(engine.DECLARED[name], wrong)
+            engine.judge(declared, engine.made(declared.right, wrong))
         assert str(raised.value) == hint
 
 
 @pytest.mark.parametrize("name", engine.DECLARED)
 def test_the_declared_right_answer_passes_in_all_its_ways(name):
     declared = engine.DECLARED[name]
-    for right in [declared.right, *(engine.made(declared, way) for way in declared.ways)]:
+    for right in [declared.right, *(engine.made(declared.right, way) for way in declared.ways)]:
         with core._own_state():
             engine.judge(declared, right)
 
@@ -210,7 +209,7 @@ FAULTS = {  # what a cell has in the place of what, and what is then said
     ("total.flip(0), total.mean()", "total, 7 * total.mean()"): "not turned round",
     ("total.mean()", "total.mean().round()"): "rounded",
     ("total.mean()", "total.mean() + 0.3"): "result 2 of 2 should be",
-    ("total.flip(0)", "0 * total"): "not",
+    ("total.flip(0)", "0 * total"): "All your numbers are the same",
     ("images + amount", "images + amounts"): "name 'amounts' is not defined",
     ("images, amount", "images"): "should take 2 arguments",
     ("return", "torch.set_grad_enabled(False); return"): "for anybody",

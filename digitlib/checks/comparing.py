@@ -1,6 +1,6 @@
 """Compare what was observed of two answers, and say in words what is off: types, shapes, order, rounding, numbers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -73,55 +73,54 @@ def differences(exercise, right: dict, found: dict) -> list[tuple[str, object, o
     off = [
         part
         for what in seen
-        for part in parts(seen[what], other.get(what), what)
+        if what in other
+        for part in parts(seen[what], other[what], what)
         if kind_fault(exercise, *part) or not same(*part[1:], exercise.tolerance)
     ]
-    return off + [
-        (f"`{name}` afterwards", value, found["after"][name])
-        for name, value in right["after"].items()
-        if not same(value, found["after"][name], max(exercise.tolerance, 1e-3))
-    ]
+    for name, value in right["after"].items():
+        if not same(value, found["after"][name], max(exercise.tolerance, 1e-3)):
+            off.append((f"`{name}` afterwards", value, found["after"][name]))
+    return off or [(what, seen[what], None) for what in seen if what not in other]
+
+
+def explained(right: object, found: object, wrong: object, tolerance: float) -> float:
+    """Return which share of what is off in a part is as in a wrong answer's, 0 where that may be a coincidence."""
+    numbers = [as_numbers(value) for value in (right, found, wrong)]
+    if any(value is None for value in numbers) or len({value.shape for value in numbers}) > 1:
+        return float(not isinstance(found, str | bool | None) and same(found, wrong, tolerance))
+    right, found, wrong = numbers
+    off = ~torch.isclose(found, right, rtol=tolerance, atol=tolerance)
+    alike = off & torch.isclose(found, wrong, rtol=tolerance, atol=tolerance)
+    values = found[alike]
+    if off.sum() == 0 or (values.unique().numel() < 3 and bool((values == values.round()).all())):
+        return 0.0
+    share = (alike.sum() / off.sum()).item()
+    return share if share > 0.25 else 0.0
 
 
 def kind_fault(exercise, what: str, right: object, found: object) -> str | None:
     """Return what is wrong about a value's kind, shape or dtype, or None; its numbers are not looked at."""
-    name, is_a = _named(what), describe_value(found)
+    name, is_a, numbers = what[0].upper() + what[1:], describe_value(found), as_numbers(found)
     if found is None and right is not None:
         return f"Your function returns nothing, where {exercise.returns} is expected. End it with `return`."
     if isinstance(found, np.ndarray | np.generic) and not isinstance(found, float):
         return f"{name} is a NumPy array. Stay in torch and Python, which can follow gradients: leave out `.numpy()`."
-    if isinstance(right, Tensor):
-        if (
-            right.numel() == 1
-            and right.ndim == 0
-            and not isinstance(found, bool | Tensor | list | tuple | dict | str)
-        ):
-            return (
-                None
-                if as_numbers(found) is not None
-                else f"{name} should be {exercise.returns}, but it is {is_a}."
-            )
-        if not isinstance(found, Tensor):
-            return f"{name} should be a tensor, but it is {is_a}: asked is {exercise.returns}."
+    if isinstance(right, Tensor) and isinstance(found, Tensor):
         return _tensor_fault(exercise, name, right, found)
-    if isinstance(right, list | tuple):
+    if isinstance(right, list | tuple) and isinstance(found, list | tuple):
         return _list_fault(exercise, name, right, found)
-    if isinstance(right, dict):
-        if not isinstance(found, dict):
-            return f"{name} should be a dict, but it is {is_a}: asked is {exercise.returns}."
-        return (
-            None
-            if right.keys() == found.keys()
-            else f"{name} has the keys {_short(found)}, not {_short(right)}."
-        )
+    if isinstance(right, dict) and isinstance(found, dict):
+        off = right.keys() != found.keys()
+        return f"{name} has the keys {_short(found)}, not {_short(right)}." if off else None
     if isinstance(right, int | float) and not isinstance(right, bool):
-        if isinstance(found, Tensor) and found.numel() != 1:
-            return f"{name} should be one number, but it is {is_a}."
-        fits = as_numbers(found) is not None and not isinstance(found, list | tuple)
-        return None if fits else f"{name} should be one number, but it is {is_a}."
-    if isinstance(right, bool | str) and not isinstance(found, type(right)) and not isinstance(found, Tensor):
-        return f"{name} should be {exercise.returns}, but it is {is_a}."
-    return None
+        one = numbers is not None and numbers.numel() == 1 and not isinstance(found, list | tuple)
+        return None if one else f"{name} should be one number, but it is {is_a}."
+    if isinstance(right, Tensor):
+        number = right.ndim == 0 and isinstance(found, int | float) and not isinstance(found, bool)
+        told = f"{name} should be a tensor, but it is {is_a}: asked is {exercise.returns}."
+        return None if number else told
+    kind = next((kind for kind in (list | tuple, dict, bool, str) if isinstance(right, kind)), object)
+    return None if isinstance(found, kind) else f"{name} should be {exercise.returns}, but it is {is_a}."
 
 
 def _tensor_fault(exercise, name: str, right: Tensor, found: Tensor) -> str | None:
@@ -130,131 +129,110 @@ def _tensor_fault(exercise, name: str, right: Tensor, found: Tensor) -> str | No
         if found.squeeze().shape == right.squeeze().shape:
             return f"{told}: an axis of length 1 is missing, or too many."
         return f"{told}: asked is {exercise.returns}."
-    if found.dtype == right.dtype or (
-        not exercise.dtype and found.is_floating_point() and right.is_floating_point()
-    ):
+    floats = found.is_floating_point() and right.is_floating_point()
+    if found.dtype == right.dtype or (floats and not exercise.dtype):
         return None
     asked, kind = (str(each.dtype).removeprefix("torch.") for each in (right, found))
+    if found.dtype == torch.bool:
+        return f"{name} is a mask of truths (bool)."
     if same(right, found, exercise.tolerance):
-        return f"The numbers are right, but {name[0].lower()}{name[1:]} is {kind}, where {asked} is expected."
-    return (
-        f"{name} is {kind}, where {asked} is expected."
-        if kind != "bool"
-        else f"{name} is a mask of truths ({kind})."
-    )
+        name = f"The numbers are right, but {name[0].lower()}{name[1:]}"
+    return f"{name} is {kind}, where {asked} is expected."
 
 
-def _list_fault(exercise, name: str, right: list | tuple, found: object) -> str | None:
-    if not isinstance(found, list | tuple):
-        return f"{name} should be {exercise.returns}, but it is {describe_value(found)}."
-    if any(isinstance(each, list | tuple) for each in found) and as_numbers(right) is not None:
-        return f"{name} holds lists: join their numbers into one list."
+def _list_fault(exercise, name: str, right: list | tuple, found: list | tuple) -> str | None:
     tensors = [each for each in found if isinstance(each, Tensor)]
-    if exercise.plain and any(each.requires_grad for each in tensors):
-        return f"{name} holds tensors that keep their records for gradients; a plain number comes from `.item()`."
+    if as_numbers(right) is not None and any(isinstance(each, list | tuple) for each in found):
+        return f"{name} holds lists: join their numbers into one list."
     if exercise.plain and tensors:
-        return f"{name} holds tensors, not plain numbers; `.item()` takes the number out of a tensor."
+        records = ", without the record for gradients" if tensors[0].requires_grad else ""
+        return f"{name} holds tensors, not plain numbers; `.item()` takes out the number{records}."
     if len(found) != len(right):
         return f"{name} should have {count(len(right), 'entry', 'entries')}, but it has {len(found)}."
-    if as_numbers(right) is not None and as_numbers(found) is None:
-        strange = next(each for each in found if as_numbers(each) is None)
-        return f"{name} should hold numbers, but it holds {describe_value(strange)}."
+    strange = [each for each in found if as_numbers(each) is None]
+    if strange and as_numbers(right) is not None:
+        return f"{name} should hold numbers, but it holds {describe_value(strange[0])}."
     return None
 
 
-def told_of_arguments(right: dict, found: dict, in_place: Callable[[str], str]) -> str | None:
-    """Return a hint where an argument is changed that should be left as it was."""
-    for name, before in right["before"].items():
-        now = found["after"][name]
-        if same(right["after"][name], now, 1e-9) or not same(before, right["after"][name], 1e-9):
-            continue
-        if not (isinstance(before, dict) and before.keys() == {"weights", "modes", "asks"}):
-            return f"Your function changes its argument `{name}`: work on a new one.{in_place(name)}"
-        if not same(before["weights"], now["weights"], 1e-9):
-            return f"Afterwards the weights of `{name}` are different: nothing here should train it."
-        if before["asks"] != now["asks"]:
-            return (
-                f"Afterwards the weights of `{name}` ask for no gradients any more, so it could not learn on."
-            )
-        came, goes = ("training" if each["modes"][-1] else "evaluation" for each in (before, now))
-        return f"Afterwards `{name}` is in {goes} mode, though it came in {came} mode: give back the mode of before."
-    return None
+def told_of(name: str, before: object, now: object) -> str | None:
+    """Return a hint where an argument has changed, or nothing."""
+    if same(before, now, 1e-9):
+        return None
+    if not (isinstance(before, dict) and before.keys() == {"weights", "modes", "asks"}):
+        told = "`+=`, `x[0] = …` and methods such as `mul_` or `sort` work in place."
+        return f"Your function changes its argument `{name}`: work on a new one. {told}"
+    if not same(before["weights"], now["weights"], 1e-9):
+        return f"Afterwards the weights of `{name}` are different: nothing here should train it."
+    if before["asks"] != now["asks"]:
+        return f"Afterwards the weights of `{name}` ask for no gradients any more, so it could not learn on."
+    changed = next(pair for pair in zip(before["modes"], now["modes"]) if pair[0] != pair[1])
+    came, goes = ("training" if mode else "evaluation" for mode in changed)
+    return f"Afterwards `{name}` is in {goes} mode, though it came in {came} mode: give back the old one."
 
 
-def general_fault(exercise, cases: list[list[tuple]], looked: list[dict], numbers: list[int]) -> str | None:
-    """Return the hint of a fault that every exercise knows, where it explains all that is off."""
-    if all(_swapped(off, exercise.tolerance) for off in cases):
+def general_fault(exercise, cases: dict[str, list[tuple]], everywhere: bool) -> str | None:
+    """Return the hint of a fault that every exercise knows, where it explains all that is off.
+
+    Args:
+        cases: what is off, by the name of the case; only those in which something is.
+        everywhere: whether there are no other cases.
+    """
+    if all(_swapped(off, exercise.tolerance) for off in cases.values()):
         return "The two things that you return have changed places."
-    for off, number in zip(cases, numbers, strict=True):
-        for what, right, found in off:
-            if not what.endswith("afterwards") and (fault := kind_fault(exercise, what, right, found)):
-                return (
-                    fault if len(numbers) == len(looked) else f"{fault} That is for {looked[number]['case']}."
-                )
-    pairs = [pair for off in cases for what, *pair in off if not what.endswith("afterwards")]
-    tensors = [(as_numbers(right), as_numbers(found)) for right, found in pairs]
-    if not tensors or any(one is None or other is None or one.shape != other.shape for one, other in tensors):
+    for case, off in cases.items():
+        for what, *pair in off:
+            if not what.endswith("afterwards") and (fault := kind_fault(exercise, what, *pair)):
+                return fault if everywhere else f"{fault} That is for {case}."
+    off = [part for off in cases.values() for part in off]
+    if not all(what.startswith(("the result", "result ")) for what, *_ in off):
         return None
-    tensors = [pair for pair in tensors if pair[0].numel()]
-    if not all(what.startswith(("the result", "result")) for off in cases for what, *_ in off):
+    numbers = [tuple(map(as_numbers, pair)) for _, *pair in off]
+    if any(one is None or other is None or one.shape != other.shape for one, other in numbers):
         return None
-    if any(other.isnan().any() and not one.isnan().any() for one, other in tensors):
-        return f"{_named(cases[0][0][0])} holds NaN (not a number): was something divided by zero?"
+    if any(other.isnan().any() and not one.isnan().any() for one, other in numbers):
+        return "Your result holds NaN (not a number): was something divided by zero?"
     for hint, test in FAULTS.items():
-        if tensors and all(test(*pair) for pair in tensors):
+        if all(test(*pair) for pair in numbers):
             return hint
-    return _factor(tensors)
+    return _factor(numbers)
 
 
 def _near(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
+def _whole(values: Tensor) -> bool:
+    return bool((values - values.round()).abs().max() < 1e-3)
+
+
 def _rounded(right: Tensor, found: Tensor) -> bool:
-    if _near(right, right.round()):
-        return False
-    units = [10.0**-digits for digits in range(5)]
-    return any(
-        _near((found / u).round() * u, found) and (found - right).abs().max() <= 0.501 * u for u in units
-    )
-
-
-def _cut(right: Tensor, found: Tensor) -> bool:
-    off = (right - found).abs()
-    return bool((found == found.round()).all()) and bool((off < 1).all()) and not _near(right, right.round())
-
-
-def _one_off(way: int) -> Callable[[Tensor, Tensor], bool]:
-    return lambda right, found: (
-        _near(right, right.round()) and set((found - right).unique().tolist()) <= {0, way}
-    )
+    units, most = [10.0**-digits for digits in range(5)], (found - right).abs().max()
+    return not _whole(right) and any(_whole(found / unit) and most <= 0.501 * unit for unit in units)
 
 
 FAULTS = {
     "The numbers are right, and stand in the reverse order.": lambda r, f: r.ndim > 0 and _near(f, r.flip(0)),
     "The numbers are right, and stand in another order.": lambda r, f: (
-        r.ndim == 1 and len(r) > 2 and _near(f.sort().values, r.sort().values)
-    ),
-    "Rows and columns have changed places.": lambda r, f: (
-        r.ndim > 1 and r.mT.shape == f.shape and _near(f, r.mT)
-    ),
+        r.ndim == 1 and len(r) > 2 and _near(f.sort().values, r.sort().values)),
+    "Rows and columns have changed places.": lambda r, f: r.ndim > 1 and r.mT.shape == f.shape and _near(f, r.mT),
     "It is mirrored, left to right.": lambda r, f: r.ndim > 1 and _near(f, r.flip(-1)),
     "It is upside down.": lambda r, f: r.ndim > 1 and _near(f, r.flip(-2)),
     "The sign is turned round: each number is minus what it should be.": lambda r, f: _near(f, -r),
     "Your numbers are rounded: give them with all their digits.": _rounded,
-    "Your numbers are cut off to whole ones: give them with all their digits.": _cut,
-    "Some numbers are 1 too small: is something cut off, or counted one short?": _one_off(-1),
-    "Some numbers are 1 too large: is something rounded up, or counted one too far?": _one_off(1),
+    "Your numbers are cut off to whole ones: give them with all their digits.": lambda r, f: (
+        not _whole(r) and _whole(f) and bool(((r - f).abs() < 1).all())),
+    "Some numbers are 1 too small: is something cut off, or counted one short?": lambda r, f: (
+        _whole(r) and set((r - f).unique().tolist()) <= {0, 1}),
+    "Some numbers are 1 too large: is something rounded up, or counted one too far?": lambda r, f: (
+        _whole(r) and set((f - r).unique().tolist()) <= {0, 1}),
     "Each number is 1 minus what it should be.": lambda r, f: _near(f, 1 - r),
     "Each number is the square of what it should be.": lambda r, f: r.abs().max() > 1e-2 and _near(f, r**2),
     "Each number is the root of what it should be.": lambda r, f: bool((r >= 0).all()) and _near(f, r.sqrt()),
-    "Each number is the logarithm of what it should be.": lambda r, f: (
-        bool((r > 0).all()) and _near(f, r.log())
-    ),
+    "Each number is the logarithm of what it should be.": lambda r, f: bool((r > 0).all()) and _near(f, r.log()),
     "All your numbers are the same, and they should not be.": lambda r, f: (
-        r.numel() > 2 and f.unique().numel() == 1 and r.unique().numel() > 1
-    ),
-}
+        f.unique().numel() == 1 and r.unique().numel() > 2),
+}  # fmt: skip
 
 
 def _factor(tensors: list[tuple[Tensor, Tensor]]) -> str | None:
@@ -278,53 +256,28 @@ def _swapped(off: list[tuple], tolerance: float) -> bool:
     return same(first, other, tolerance) and same(second, one, tolerance)
 
 
-def explain(exercise, right: dict, off: list[list]) -> str:
-    """Return what the first thing that is off is, and what it should be, in the first case where it is off."""
-    mine = next(each for each in off if each)
-    what, one, other = mine[0]
-    others = " All other cases are right." if sum(map(bool, off)) == 1 < len(off) else ""
-    case = f"For {right['case']}: "
+def explain(what: str, right: object, found: object, tolerance: float) -> str:
+    """Return what a part of the result is, and what it should be."""
     name = what.removeprefix("the result").lstrip() or "the result"
     if what.endswith("afterwards"):
-        return f"{case}the rest is right, but {what} is not as it should be: what changed it, or did not?{others}"
-    if isinstance(one, bool):
-        return f"{case}{name}: that should {'' if one else 'not '}be so, and {'is not' if one else 'it is'}.{others}"
-    first, second = as_numbers(one), as_numbers(other)
+        return f"the rest is right, but {what} is not as it should be: what changed it, or did not?"
+    if isinstance(right, bool):
+        return f"{name}: that should {'' if right else 'not '}be so, and {'is not' if right else 'it is'}."
+    first, second = as_numbers(right), as_numbers(found)
     if first is None or second is None or first.shape != second.shape:
-        return f"{case}{name} should be {_short(one)}, but it is {_short(other)}.{others}"
+        return f"{name} should be {_short(right)}, but it is {_short(found)}."
     if first.numel() == 1:
-        return f"{case}{name} should be {_digits(first)}, but it is {_digits(second)}.{others}"
-    tolerance = exercise.tolerance
+        return f"{name} should be {first.item():.6g}, but it is {second.item():.6g}."
     wrong = ~torch.isclose(second, first, rtol=tolerance, atol=tolerance, equal_nan=True)
-    place = wrong.nonzero()[0]
-    at = ", ".join(str(number) for number in place.tolist())
-    values = (
-        f"at [{at}] it should be {_digits(first[tuple(place)])}, but it is {_digits(second[tuple(place)])}"
-    )
-    return f"{case}{int(wrong.sum())} of {first.numel()} numbers of {name} are off; {values}.{others}"
-
-
-def _digits(value: Tensor) -> str:
-    number = value.item()
-    return (
-        f"{number:g}"
-        if number == round(number) and abs(number) < 1e6
-        else f"{number:.4f}"
-        if abs(number) < 1e5
-        else f"{number:.6g}"
-    )
-
-
-def _named(what: str) -> str:
-    return what[0].upper() + what[1:]
+    place = tuple(wrong.nonzero()[0].tolist())
+    told = f"{int(wrong.sum())} of {first.numel()} numbers of {name} are off; at {list(place)} it should be"
+    return f"{told} {first[place].item():.6g}, but it is {second[place].item():.6g}."
 
 
 def _short(value: object) -> str:
-    if isinstance(value, dict):
-        value = list(value)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float | None) or (isinstance(value, list | tuple) and len(value) < 8):
-        text = repr(value)
-        return text if len(text) < 90 else describe_value(value)
-    return describe_value(value)
+    value = list(value) if isinstance(value, dict) else value
+    plain = isinstance(value, bool | int | float | None) or (
+        isinstance(value, list | tuple) and len(value) < 8
+    )
+    text = value if isinstance(value, str) else repr(value) if plain else ""
+    return text if 0 < len(text) < 90 else describe_value(value)

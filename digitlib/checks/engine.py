@@ -16,28 +16,17 @@ what it returns is compared, with what it has done to its arguments. `observe` s
 import functools
 import inspect
 import itertools
-import math
 import textwrap
-import time
 import types
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-
-import torch
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from digitlib.checks import core
-from digitlib.checks.calling import Raised, Run, borrowed, in_place, not_own_work, unread
-from digitlib.checks.comparing import (
-    differences,
-    explain,
-    general_fault,
-    same,
-    state,
-    told_of_arguments,
-)
+from digitlib.checks.calling import Raised, Run, borrowed, not_own_work, unread
+from digitlib.checks.comparing import differences, explain, explained, general_fault, same, state, told_of
 
 DECLARED: dict[str, "Exercise"] = {}  # every declaration, by the id of its exercise
-SECONDS_FOR_TWO = 0.8  # how long to look for two misconceptions at once
+TRIES = 150  # how many pairs of misconceptions to try
 
 
 def change(function: Callable, *texts: str) -> Callable:
@@ -51,17 +40,12 @@ def change(function: Callable, *texts: str) -> Callable:
         if old not in source:
             raise ValueError(f"expected {old!r} in the source of {function.__name__}, found:\n{source}")
         source = source.replace(old, new)
-    space = (
-        dict(vars(inspect.getmodule(function))) if isinstance(function, type) else function.__globals__.copy()
-    )
+    names = vars(inspect.getmodule(function)) if isinstance(function, type) else function.__globals__
+    space = names.copy()
     exec(compile(source, f"<{function.__name__}>", "exec"), space)
     changed = space[function.__name__]
     changed.source = source
     return changed
-
-
-def _result(run: Run, *arguments) -> dict:
-    return {"the result": run(*arguments)}
 
 
 @dataclass(frozen=True)
@@ -93,7 +77,7 @@ class Exercise:
     right: Callable
     wrong: dict[str, object]
     returns: str = "what the exercise asks for"
-    observe: Callable[..., dict] = _result
+    observe: Callable[..., dict] = lambda run, *arguments: {"the result": run(*arguments)}
     tolerance: float = 1e-4
     ways: tuple[tuple[str, ...], ...] = ()
     dtype: bool = True
@@ -101,97 +85,71 @@ class Exercise:
     plain: bool = False
     value: bool = False
     blank: object = None
-    made: dict = field(default_factory=dict, repr=False)  # wrong answers, once they have been made
 
 
-def answers(exercise: Exercise, hint: str) -> list[Callable]:
-    """Return the wrong answers that a hint is for."""
-    value = exercise.wrong[hint]
-    return [made(exercise, example) for example in (value if isinstance(value, list) else [value])]
+def examples(exercise: Exercise) -> dict[str, list]:
+    """Return the wrong answers that each hint is for, as they are declared."""
+    return {hint: each if isinstance(each, list) else [each] for hint, each in exercise.wrong.items()}
 
 
-def made(exercise: Exercise, example: object) -> Callable:
+@functools.cache
+def made(right: Callable, example: Callable | tuple[str, ...]) -> Callable:
     """Return a wrong answer as a function, also where it is declared as a change of the right one."""
-    if not isinstance(example, tuple):
-        return example
-    if example not in exercise.made:
-        exercise.made[example] = change(exercise.right, *example)
-    return exercise.made[example]
+    return change(right, *example) if isinstance(example, tuple) else example
 
 
-def look(exercise: Exercise, answer: object, seed: int, most: int | None = None) -> list[dict]:
-    """Return what is observed of an answer in each case, and the state of its arguments before and after."""
+def look(exercise: Exercise, answer: object, seed: int) -> Iterator[dict]:
+    """Yield, case by case, what is observed of an answer, and the state of its arguments before and after."""
+    names = list(inspect.signature(exercise.right).parameters)
+
+    def states(arguments: tuple) -> dict:
+        return {name: state(value, exercise.modes) for name, value in zip(names, arguments)}
+
     core.seed_all(seed)
-    looked = []
-    for case, arguments in itertools.islice(exercise.given(), most):
-        drawn, names = core.random_states(), list(inspect.signature(exercise.right).parameters)
-        before = {name: state(value, exercise.modes) for name, value in zip(names, arguments, strict=False)}
+    for case, arguments in exercise.given():
+        drawn, before, run = core.random_states(), states(arguments), Run(answer)
         core.seed_all(seed + 1)
-        run = Run(answer)
         try:
             seen = dict(exercise.observe(run, *arguments))
         except core.NotYet as raised:
             seen = {"raised": raised if isinstance(raised, Raised) else Raised(str(raised), "NotYet")}
-        after = {name: state(value, exercise.modes) for name, value in zip(names, arguments, strict=False)}
-        looked.append({"case": case, "seen": seen, "before": before, "after": after, "run": run})
+        after = states(arguments)
+        yield {"case": case, "seen": seen, "before": before, "after": after, "records": run.records}
         core.restore(drawn)
-    return looked
-
-
-def judge(exercise: Exercise, answer: object) -> None:
-    """Return where an answer is right.
-
-    Raises:
-        NotYet: it is not; with a hint.
-    """
-    if exercise.value:
-        value, answer = answer, lambda: value
-    core.expect(callable(answer), _no_function(exercise, answer))
-    if isinstance(exercise.right, type) and not isinstance(answer, type | types.FunctionType):
-        raise core.NotYet(_no_function(exercise, answer))
-    seed = core.fresh_seed()
-    right, found = look(exercise, exercise.right, seed), look(exercise, answer, seed)
-    if error := next((each["seen"]["raised"] for each in right if "raised" in each["seen"]), None):
-        raise RuntimeError(f"the right answer of {exercise.name} raises: {error}")
-    _give(Looked(exercise, answer, seed, right, found))
-
-
-def _no_function(exercise: Exercise, answer: object) -> str:
-    kind = "class" if isinstance(exercise.right, type) else "function"
-    given = core.describe_value(answer)
-    return f"Expected the {kind} itself, without parentheses behind its name; got {given}, which it may have made."
 
 
 @dataclass
 class Looked:
-    """One answer, looked at beside the right one.
-
-    Attributes:
-        seed: what the cases were drawn from.
-        right, found: what was observed of the right answer and of this one, case by case.
-        off: of each case, what differs.
-        wrong_cases: the numbers of the cases in which something does.
-        looks: what was observed of wrong answers so far.
-    """
+    """One answer beside the right one: what was observed of both, case by case, and what differs in each case."""
 
     exercise: Exercise
     answer: object
     seed: int
     right: list[dict]
     found: list[dict]
-    off: list[list[tuple]] = field(default_factory=list)
-    wrong_cases: list[int] = field(default_factory=list)
-    looks: dict[Callable, list[dict]] = field(default_factory=dict)
-
-    def __post_init__(self):
-        self.off = [differences(self.exercise, *pair) for pair in zip(self.right, self.found, strict=True)]
-        self.wrong_cases = [number for number, off in enumerate(self.off) if off]
+    off: list[list[tuple]]
 
 
-def _give(looked: Looked) -> None:
-    """Raise NotYet with the first hint that fits, in the order from what is certain to what is likely."""
+def judge(exercise: Exercise, answer: object) -> None:
+    """Return where an answer is right; else look for a hint, from what is certain to what is likely.
+
+    Raises:
+        NotYet: the answer is not right; with a hint.
+    """
+    if exercise.value:
+        value, answer = answer, lambda: value
+    kind = "class" if isinstance(exercise.right, type) else "function"
+    if not callable(answer) or (kind == "class" and not isinstance(answer, type | types.FunctionType)):
+        told = f"Expected the {kind} itself, without parentheses behind its name; got"
+        raise core.NotYet(f"{told} {core.describe_value(answer)}, which it may have made.")
+    seed = core.fresh_seed()
+    right, found = list(look(exercise, exercise.right, seed)), list(look(exercise, answer, seed))
+    if error := next((each["seen"]["raised"] for each in right if "raised" in each["seen"]), None):
+        raise RuntimeError(f"the right answer of {exercise.name} raises: {error}")
+    off = [differences(exercise, *pair) for pair in zip(right, found)]
+    looked = Looked(exercise, answer, seed, right, found, off)
     steps = [_meddling, _never_read]
-    if looked.wrong_cases:
+    if any(off):
         steps = [_known, *steps, _raised, _general, _partly, _pairs, _rest]
     for step in steps:
         if hint := step(looked):
@@ -200,42 +158,53 @@ def _give(looked: Looked) -> None:
 
 def _known(looked: Looked) -> str | None:
     """Return the hint of the misconception that gives just what was found, in every case."""
-    for hint in looked.exercise.wrong:
-        if any(_agrees(looked, each) for each in answers(looked.exercise, hint)):
+    for hint, wrong in examples(looked.exercise).items():
+        if any(_agrees(looked, made(looked.exercise.right, each)) for each in wrong):
             return hint
-    return _two(looked, looked.exercise.ways)
-
-
-def _looked(looked: Looked, answer: Callable) -> list[dict]:
-    if answer not in looked.looks:
-        looked.looks[answer] = look(looked.exercise, answer, looked.seed)
-    return looked.looks[answer]
+    return _two(looked, itertools.product(_changes(looked.exercise), looked.exercise.ways))
 
 
 def _agrees(looked: Looked, answer: Callable) -> bool:
-    first = looked.wrong_cases[0]  # looking at one case more often saves looking at all
-    start = look(looked.exercise, answer, looked.seed, first + 1)
-    return _alike(looked, looked.found[first], start[first]) and all(
-        _alike(looked, *pair) for pair in zip(looked.found, _looked(looked, answer), strict=True)
+    """Tell whether a wrong answer gives just what was found; the first case where it does not ends the search."""
+    cases = zip(looked.found, look(looked.exercise, answer, looked.seed))
+    pairs = (
+        pair
+        for one, other in cases
+        for pair in [(one["seen"], other["seen"]), (one["after"], other["after"])]
     )
+    return all(same(*pair, looked.exercise.tolerance) for pair in pairs)
 
 
-def _alike(looked: Looked, one: dict, other: dict) -> bool:
-    tolerance = looked.exercise.tolerance
-    return same(one["seen"], other["seen"], tolerance) and same(one["after"], other["after"], tolerance)
+def _changes(exercise: Exercise, most: int | None = None) -> list[tuple[str, tuple]]:
+    """Return each hint with those of its examples that are changes of the right answer."""
+    declared = examples(exercise).items()
+    return [(hint, each) for hint, wrong in declared for each in wrong[:most] if isinstance(each, tuple)]
+
+
+def _two(looked: Looked, pairs: Iterable[tuple]) -> str | None:
+    """Return the hint of the misconception that, together with another change, gives just what was found."""
+    for (hint, one), other in pairs:
+        for texts in ((*one, *other), (*other, *one)):
+            try:
+                answer = made(looked.exercise.right, texts)
+            except (ValueError, SyntaxError):  # in this order they do not go together
+                continue
+            if _agrees(looked, answer):
+                return hint
+            break
+    return None
 
 
 def _meddling(looked: Looked) -> str | None:
     """Return a hint where the answer changes what it was given, or leaves torch in another state."""
-    for right, found in zip(looked.right, looked.found, strict=True):
-        if hint := told_of_arguments(right, found, functools.partial(in_place, looked.answer)):
-            return hint
-        if not found["run"].records:
-            return (
-                "Afterwards torch records no gradients any more, for anybody: switch that off for a while, not for "
-                "good."
-            )
-    return None
+    for right, found in zip(looked.right, looked.found):
+        for name, before in right["before"].items():
+            kept = same(before, right["after"][name], 1e-9)
+            if kept and (hint := told_of(name, before, found["after"][name])):
+                return hint
+    if all(found["records"] for found in looked.found):
+        return None
+    return "Afterwards torch records no gradients any more, for anybody: switch that off for a while, not for good."
 
 
 def _never_read(looked: Looked) -> str | None:
@@ -244,10 +213,8 @@ def _never_read(looked: Looked) -> str | None:
     other = borrowed(looked.answer)
     if not never or not other:
         return None
-    return (
-        f"Your function never reads its argument `{never[0]}`. It uses the notebook's `{other[0]}`, which is the "
-        "same whatever your function is given."
-    )
+    told = f"Your function never reads its argument `{never[0]}`. It uses the notebook's `{other[0]}`"
+    return f"{told}, which is the same whatever your function is given."
 
 
 def _raised(looked: Looked) -> str | None:
@@ -261,79 +228,40 @@ def _raised(looked: Looked) -> str | None:
 
 def _general(looked: Looked) -> str | None:
     """Return the hint of a fault that every exercise knows: of type, shape, order, rounding."""
-    cases = [looked.off[number] for number in looked.wrong_cases]
-    return general_fault(looked.exercise, cases, looked.found, looked.wrong_cases)
+    cases = {case["case"]: off for case, off in zip(looked.right, looked.off) if off}
+    return general_fault(looked.exercise, cases, len(cases) == len(looked.off))
 
 
 def _partly(looked: Looked) -> str | None:
     """Return the hint of the misconception that explains most of what is off, in part of the cases at least."""
-    best, most = None, 0.0
-    for hint in looked.exercise.wrong:
-        for answer in answers(looked.exercise, hint):
-            explained = sum(_share(looked, answer, number) for number in looked.wrong_cases)
-            best, most = (hint, explained) if explained > most else (best, most)
+    exercise, best, most = looked.exercise, None, 0.0
+    for hint, wrong in examples(exercise).items():
+        for each in wrong:
+            seen = look(exercise, made(exercise.right, each), looked.seed)
+            share = sum(_share(exercise, *case) for case in zip(looked.off, looked.right, seen))
+            best, most = (hint, share) if share > most else (best, most)
     return best
 
 
-def _share(looked: Looked, answer: Callable, number: int) -> float:
-    """Return how many of the parts that are off in one case are just what this wrong answer gives."""
-    seen = _looked(looked, answer)[number]
-    other = {what: part for what, _, part in differences(looked.exercise, looked.right[number], seen)}
-    return sum(
-        share_explained(right, part, other[what], looked.exercise.tolerance)
-        for what, right, part in looked.off[number]
-        if what in other
-    )
-
-
-def _rest(looked: Looked) -> str:
-    """Return what the numbers are, and what they should be."""
-    number = looked.wrong_cases[0]
-    return explain(looked.exercise, looked.right[number], looked.off)
+def _share(exercise: Exercise, off: list[tuple], right: dict, seen: dict) -> float:
+    """Return how many of the parts that are off in one case are just what a wrong answer gives."""
+    other = {what: part for what, _, part in differences(exercise, right, seen)}
+    return sum(explained(*pair, other[what], exercise.tolerance) for what, *pair in off if what in other)
 
 
 def _pairs(looked: Looked) -> str | None:
-    """Return the hint of the first of two misconceptions that together give what was found."""
-    until = time.monotonic() + SECONDS_FOR_TWO
-    return _two(looked, [example for _, example in _changes(looked)], until)
+    """Return the hint of the first of two misconceptions that together give what was found; early ones come first."""
+    changes = _changes(looked.exercise, 1)
+    pairs = sorted(itertools.combinations(range(len(changes)), 2), key=sum)[:TRIES]
+    return _two(looked, ((changes[one], changes[other][1]) for one, other in pairs))
 
 
-def _changes(looked: Looked) -> list[tuple[str, tuple]]:
-    return [
-        (hint, example)
-        for hint, value in looked.exercise.wrong.items()
-        for example in (value if isinstance(value, list) else [value])
-        if isinstance(example, tuple)
-    ]
-
-
-def _two(looked: Looked, others: Iterable[tuple], until: float = math.inf) -> str | None:
-    """Return the hint of the misconception that, together with one of the other changes, gives what was found."""
-    for other, (hint, one) in itertools.product(others, _changes(looked)):
-        for two in ((one, other), (other, one)):
-            if time.monotonic() > until:
-                return None
-            try:
-                if one != other and _agrees(looked, made(looked.exercise, (*two[0], *two[1]))):
-                    return hint
-            except (ValueError, SyntaxError):  # the two do not go together
-                continue
-    return None
-
-
-def share_explained(right: object, found: object, wrong: object, tolerance: float) -> float:
-    """Return which share of what is off in a part is as in a wrong answer's, 0 where that may be a coincidence."""
-    numbers = [core.as_numbers(value) for value in (right, found, wrong)]
-    if any(value is None for value in numbers) or len({value.shape for value in numbers}) > 1:
-        return float(not isinstance(found, str | bool | None) and same(found, wrong, tolerance))
-    right, found, wrong = numbers
-    off = ~torch.isclose(found, right, rtol=tolerance, atol=tolerance)
-    alike = off & torch.isclose(found, wrong, rtol=tolerance, atol=tolerance)
-    values = found[alike]
-    if off.sum() == 0 or (values.unique().numel() < 3 and bool((values == values.round()).all())):
-        return 0.0
-    share = (alike.sum() / off.sum()).item()
-    return share if share > 0.25 else 0.0
+def _rest(looked: Looked) -> str:
+    """Return what the numbers are, and what they should be, in the first case where something is off."""
+    number = next(number for number, off in enumerate(looked.off) if off)
+    others = " All other cases are right." if sum(map(bool, looked.off)) == 1 < len(looked.off) else ""
+    told = explain(*looked.off[number][0], looked.exercise.tolerance)
+    return f"For {looked.right[number]['case']}: {told}{others}"
 
 
 def exercise(name: str, **declared) -> Callable[[object], core.Result]:
@@ -341,14 +269,11 @@ def exercise(name: str, **declared) -> Callable[[object], core.Result]:
     declaration = Exercise(name, **declared)
 
     def body(answer: object) -> None:
-        core.expect(
-            not not_own_work(answer),
-            "This function comes from `digitlib` itself; the exercise asks for yours.",
-        )
+        not_own = "This function comes from `digitlib` itself; the exercise asks for yours."
+        core.expect(not not_own_work(answer), not_own)
         judge(declaration, answer)
 
-    body.__name__ = name
+    body.__name__, body.__module__ = name, declaration.given.__module__
     body.__doc__ = f"Say whether an answer to the exercise {name} is right, or what stands in its way."
-    body.__module__ = declaration.given.__module__
     DECLARED[name] = declaration
     return core.exercise(passed=declaration.passed, blank=declaration.blank)(body)

@@ -172,7 +172,7 @@ ANSWERS = {
             ),
             "tensors": (
                 by_heart(ZERO, BACKWARD, STEP, note="losses.append(loss)"),
-                "their records for gradients",
+                "without the record for gradients",
             ),
             "rounded": (
                 by_heart(ZERO, BACKWARD, STEP, note="losses.append(round(loss.item(), 2))"),
@@ -180,7 +180,7 @@ ANSWERS = {
             ),
             "enough is enough": (
                 by_heart(ZERO, BACKWARD, STEP, "if loss < 0.5: return losses + [loss.item()]"),
-                "takes should be",
+                "should have 25 entries",
             ),
             "an optimizer of its own": (
                 by_heart(OWN, ZERO, BACKWARD, STEP),
@@ -209,7 +209,7 @@ ANSWERS = {
             "recording switched off for good": (never_records_again, "for anybody"),
             "weights frozen": (freezes_the_weights, "ask for no gradients any more"),
             "trains": (trains, "nothing here should train it"),
-            "two faults": (means_in_training_mode, "worked in training mode"),
+            "two faults": (means_in_training_mode, "the model works in evaluation mode"),
             "the sum of all losses, twice": (
                 lambda *given: 2 * restored(*given),
                 "2 times what it should be",

@@ -189,7 +189,7 @@ ANSWERS = {
                 lambda *given: torch.cat(prepared_as_bytes(*given)),
                 "should be two float32 batches",
             ),
-            "in place": (prepared_in_place, "changes its argument `train_images`: work on a new one. `//=`"),
+            "in place": (prepared_in_place, "changes its argument `train_images`: work on a new one. `+=`"),
             "two faults": (leak_and_no_deviation, "has leaked"),
         },
     ),
