@@ -42,7 +42,7 @@ MENDS = [
 class Boxes(SphinxTransform):
     """Give exercises, quizzes and predictions boxes of their own; a box ends where its subject ends."""
 
-    default_priority = 880  # when the page has its sections, and before its contents are listed
+    default_priority = 870  # before Sphinx, at 880, lists the contents of a page
 
     def apply(self, **options):
         """Change the page in place."""
