@@ -11,7 +11,7 @@ import math
 import struct
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
@@ -20,7 +20,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
 
 from digitlib.storage import own_folder, repository_folder, shipped_folder, write_whole
 
@@ -80,8 +79,10 @@ def load_raw(part: str) -> tuple[Tensor, Tensor]:
         ValueError: part is none of the three. DataError: see `fetch`.
     Taught in notebook 02.
     """
-    dataset = _open_mnist(part)
-    indices = _indices(part)
+    from torchvision.datasets import MNIST
+
+    indices = part_indices(part)
+    dataset = MNIST(fetch(), train=part != "test")
     return dataset.data[indices], dataset.targets[indices]
 
 
@@ -96,7 +97,7 @@ def load_writers(part: str) -> tuple[Tensor, Tensor]:
     Taught in notebook 02. Source: Yadav and Bottou 2019, "Cold Case: The Lost MNIST Digits".
     """
     writers, partitions = _read_writers("test" if part == "test" else "train")
-    indices = _indices(part)
+    indices = part_indices(part)
     return writers[indices], partitions[indices] == 4
 
 
@@ -189,22 +190,6 @@ def batches(
         return zip(images.split(batch_size), labels.split(batch_size), strict=True)
     order = torch.randperm(len(images), generator=generator).to(images.device)
     return ((images.index_select(0, rows), labels.index_select(0, rows)) for rows in order.split(batch_size))
-
-
-def data_loader(part: str, batch_size: int, *, shuffle: bool = False, seed: int = 0) -> DataLoader:
-    """Return torchvision's standard way to `batches` of a part: each image opened, normalised, stacked on its own.
-
-    Args:
-        shuffle: draw a new order each epoch, from a generator seeded with `seed`.
-    Raises: see `load_raw`.
-    Taught in notebook 02.
-    """
-    from torchvision.transforms import Compose, Normalize, ToTensor
-
-    dataset = _open_mnist(part, Compose([ToTensor(), Normalize((TRAIN_MEAN,), (TRAIN_STD,))]))
-    dataset = Subset(dataset, _indices(part).tolist())
-    generator = torch.Generator().manual_seed(seed)
-    return DataLoader(dataset, batch_size, shuffle=shuffle, generator=generator)
 
 
 def augment(
@@ -326,19 +311,13 @@ def _read_writers(file: str) -> Tensor:
 
 
 @cache
-def _indices(part: str) -> Tensor:
-    """Return the places of a part's images in its file."""
+def part_indices(part: str) -> Tensor:
+    """Return the numbers of a part's images in their file, int64 (N,); the test part has a file of its own."""
     if part not in PARTS:
         raise ValueError(f"expected a part among {', '.join(PARTS)}, got {part!r}")
     if part == "test":
         return torch.arange(10_000)
     return split_indices(_read_writers("train")[0])[part]
-
-
-def _open_mnist(part: str, transform: Callable | None = None):
-    from torchvision.datasets import MNIST
-
-    return MNIST(fetch(), train=part != "test", transform=transform)
 
 
 def _fetch_archives(raw: Path, missing: list[str]) -> None:

@@ -247,3 +247,13 @@ def test_both_ways_learn_the_same_within_noise(name, stored):
     plain, ours = stored["plain"]["systems"][name]["accuracy"].values()
     error = math.sqrt(stdev(plain) ** 2 / len(plain) + stdev(ours) ** 2 / len(ours))
     assert abs(mean(plain) - mean(ours)) < max(4.6 * error, 0.002)
+
+
+def test_the_plain_way_loads_the_same_images_in_a_seeded_order():
+    images, labels = load_part("validation")
+    loader = bench_plain.loader("validation", 1999, {})
+    batches = list(loader)
+    torch.testing.assert_close(torch.cat([batch for batch, _ in batches]), images, atol=1e-6, rtol=0)
+    assert torch.equal(torch.cat([batch for _, batch in batches]), labels)
+    first, again = (next(iter(bench_plain.loader("validation", 99, {}, shuffle=True)))[1] for _ in range(2))
+    assert torch.equal(first, again) and not torch.equal(first, labels[:99])

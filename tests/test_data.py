@@ -29,7 +29,6 @@ from digitlib.data import (
     DataError,
     augment,
     batches,
-    data_loader,
     fetch,
     load_part,
     load_raw,
@@ -129,7 +128,7 @@ def test_a_split_may_keep_everything_for_training_but_not_nothing():
             split_indices(writers, num_validation=num_validation)
 
 
-@pytest.mark.parametrize("load", [load_raw, load_part, load_writers, lambda part: data_loader(part, 10)])
+@pytest.mark.parametrize("load", [load_raw, load_part, load_writers])
 @pytest.mark.parametrize("part", ["Train", None])
 def test_an_unknown_part_is_named_beside_the_known_ones(load, part):
     with pytest.raises(ValueError, match=f"train, validation, test, got {part!r}"):
@@ -243,28 +242,6 @@ def test_batches_refuses_what_would_mix_images_up_when_it_is_called(num_images, 
     found = f"got {num_images} images, {num_labels} labels and batch_size {batch_size}"
     with pytest.raises(ValueError, match=found):
         batches(torch.zeros(num_images, 1), torch.zeros(num_labels), batch_size, draw)
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_data_loader_gives_the_same_tensors_as_load_part(part, raw):
-    images, labels = load_part(part)
-    assert torch.equal(images[:300], normalise(raw[part][0][:300])) and torch.equal(labels, raw[part][1])
-    loader = data_loader(part, 150)
-    assert len(loader.dataset) == len(images)
-    for number, (loaded_images, loaded_labels) in zip(range(2), loader):
-        rows = slice(150 * number, 150 * (number + 1))
-        torch.testing.assert_close(loaded_images, images[rows], atol=1e-6, rtol=0)
-        assert torch.equal(loaded_labels, labels[rows])
-
-
-def test_data_loader_shuffles_by_its_seed_anew_each_epoch(raw):
-    shuffled = data_loader("validation", 1999, shuffle=True, seed=4)
-    first, *rest = [labels.tolist() for _, labels in shuffled]
-    assert [len(labels) for labels in (first, *rest)] == [1999, 1999, 1002]
-    assert sorted(sum(rest, first)) == sorted(raw["validation"][1].tolist())
-    assert raw["validation"][1][:1999].tolist() != first != next(iter(shuffled))[1].tolist()
-    again = data_loader("validation", 1999, shuffle=True, seed=4)
-    assert next(iter(again))[1].tolist() == first
 
 
 # --- augmentation
@@ -583,7 +560,7 @@ def test_a_damaged_archive_of_the_repository_is_not_copied_on(folder, tmp_path, 
     assert not (tmp_path / "elsewhere" / "MNIST").exists()
 
 
-@pytest.mark.parametrize("load", [load_raw, load_part, lambda part: data_loader(part, 5)])
+@pytest.mark.parametrize("load", [load_raw, load_part])
 def test_every_way_in_verifies_first(load, folder):
     replace(folder / ARCHIVES[0], b"")
     with pytest.raises(DataError, match="expected MD5"):

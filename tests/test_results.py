@@ -139,15 +139,15 @@ def test_no_recipe_touches_the_test_images_before_its_end(name, opened, monkeypa
     monkeypatch.setattr(corruptions, "load_raw", lambda part: data.load_raw(part))
     results.damaged.cache_clear()
     monkeypatch.setenv("DIGITLIB_CHECKPOINTS", str(tmp_path))
-    open_mnist, train = data._open_mnist, recipes.train
+    load_raw, train = data.load_raw, recipes.train
 
-    def refuse(part, *arguments):
+    def refuse(part):
         assert part != "test", "the test images were opened during training"
-        return open_mnist(part, *arguments)
+        return load_raw(part)
 
     def train_without_test_images(recipe, **options):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(data, "_open_mnist", refuse)  # every way to the images goes through it
+            patch.setattr(data, "load_raw", refuse)  # every way to the images goes through it
             with pytest.raises(AssertionError, match="opened during training"):
                 load_part("test")
             opened.clear()

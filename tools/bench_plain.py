@@ -12,8 +12,10 @@ from functools import partial
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
+from torchvision.datasets import MNIST
+from torchvision.transforms import Compose, Normalize, ToTensor
 
-from digitlib.data import batches, data_loader
+from digitlib.data import TRAIN_MEAN, TRAIN_STD, batches, fetch, part_indices
 from digitlib.evaluation import evaluate
 from digitlib.recipes import Recipe, build_model, build_optimizer, change, epoch_batches, find, train_on
 from digitlib.training import EpochRecord, train_one_epoch
@@ -44,10 +46,17 @@ LADDER = [
 # --- the plain way, an epoch of it and of ours
 
 
-def loader(part: str, batch_size: int, few: dict[str, int], **options) -> DataLoader:
-    """Return the DataLoader of a part; where `few` says how many, of its first images alone, in order."""
-    made = data_loader(part, batch_size, **options)
-    return DataLoader(Subset(made.dataset, range(few[part])), batch_size) if few else made
+def loader(part: str, batch_size: int, few: dict[str, int], *, shuffle: bool = False) -> DataLoader:
+    """Return torchvision's DataLoader of a part: each image opened, normalised and stacked on its own.
+
+    Where `few` says how many, it serves only that many of the part's first images, in order.
+    """
+    dataset = MNIST(fetch(), transform=Compose([ToTensor(), Normalize((TRAIN_MEAN,), (TRAIN_STD,))]))
+    places = part_indices(part).tolist()
+    if few:
+        return DataLoader(Subset(dataset, places[: few[part]]), batch_size)
+    generator = torch.Generator().manual_seed(0)
+    return DataLoader(Subset(dataset, places), batch_size, shuffle=shuffle, generator=generator)
 
 
 def plain_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
