@@ -205,7 +205,7 @@ FAULTS = {  # what a cell has in the place of what, and what is then said
     ("total.flip(0)", "total.flip(0).tolist()"): "should be a tensor",
     ("total.flip(0)", "total"): "not turned round",
     ("total.mean()", "total.sum()"): "a sum",
-    ("total.flip(0), total.mean()", "total, total.sum()"): "not turned round",
+    ("total.flip(0), total.mean()", "total, total.sum()"): "It is a sum",  # so it is in both cases
     ("total.flip(0), total.mean()", "total, 7 * total.mean()"): "not turned round",
     ("total.mean()", "total.mean().round()"): "rounded",
     ("total.mean()", "total.mean() + 0.3"): "result 2 of 2 should be",
@@ -213,7 +213,8 @@ FAULTS = {  # what a cell has in the place of what, and what is then said
     ("images + amount", "images + amounts"): "name 'amounts' is not defined",
     ("images, amount", "images"): "should take 2 arguments",
     ("return", "torch.set_grad_enabled(False); return"): "for anybody",
-    ("    total", "    return [total]\n    total"): "should be two tensors",
+    ("total.flip(0), total.mean()", "'text'"): "should be two tensors",
+    ("total.flip(0), total.mean()", "[total]"): "should have 2 entries, but it has 1",
 }
 
 

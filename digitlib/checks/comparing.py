@@ -91,11 +91,11 @@ def explained(right: object, found: object, wrong: object, tolerance: float) -> 
     right, found, wrong = numbers
     off = ~torch.isclose(found, right, rtol=tolerance, atol=tolerance)
     alike = off & torch.isclose(found, wrong, rtol=tolerance, atol=tolerance)
-    values = found[alike]
-    if off.sum() == 0 or (values.unique().numel() < 3 and bool((values == values.round()).all())):
-        return 0.0
-    share = (alike.sum() / off.sum()).item()
-    return share if share > 0.25 else 0.0
+    share = (alike.sum() / off.sum().clamp(min=1)).item()
+    few = (
+        found[alike].unique().numel() < 3
+    )  # such agree by chance, unless they are all that is off, and no whole ones
+    return 0.0 if share <= 0.25 or (few and (share < 1 or _whole(found[alike]))) else share
 
 
 def kind_fault(exercise, what: str, right: object, found: object) -> str | None:

@@ -150,7 +150,7 @@ def judge(exercise: Exercise, answer: object) -> None:
     looked = Looked(exercise, answer, seed, right, found, off)
     steps = [_meddling, _never_read]
     if any(off):
-        steps = [_known, *steps, _raised, _general, _partly, _pairs, _rest]
+        steps = [_known, *steps, _raised, _fact, _general, _partly, _pairs, _rest]
     for step in steps:
         if hint := step(looked):
             raise core.NotYet(hint)
@@ -224,6 +224,13 @@ def _raised(looked: Looked) -> str | None:
         return None
     hint = str(cases[0]["seen"]["raised"])
     return hint if len(cases) == len(looked.found) else f"{hint} That is for {cases[0]['case']}."
+
+
+def _fact(looked: Looked) -> str | None:
+    """Return what is off before the result is, where something is: it is certain, and often explains the result."""
+    what = next(off for off in looked.off if off)[0][0]
+    is_result = what.startswith(("the result", "result ")) or what.endswith("afterwards")
+    return None if is_result else _rest(looked)
 
 
 def _general(looked: Looked) -> str | None:

@@ -180,7 +180,7 @@ ANSWERS = {
             ),
             "enough is enough": (
                 by_heart(ZERO, BACKWARD, STEP, "if loss < 0.5: return losses + [loss.item()]"),
-                "should have 25 entries",
+                "takes should be",
             ),
             "an optimizer of its own": (
                 by_heart(OWN, ZERO, BACKWARD, STEP),
