@@ -125,7 +125,7 @@ RECIPES = {
             optimizer="adamw",
             learning_rate=0.01,
             weight_decay=0.05,
-            num_epochs=20,
+            num_epochs=10,
             augment=True,
             roughen=0.25,
         ),
