@@ -74,10 +74,10 @@
     const seen = Touch.add(parent, "p", { className: "touch-words", "aria-hidden": "true" });
     const heard = Touch.add(parent, "p", { className: "touch-unseen", role: "status" });
     let timer = 0;
-    return (text) => {
-      seen.textContent = text;
+    return (text, more = "") => {
+      seen.textContent = text; // what more there is to hear is seen elsewhere
       clearTimeout(timer);
-      timer = setTimeout(() => (heard.textContent = text), QUIET);
+      timer = setTimeout(() => (heard.textContent = `${text} ${more}`), QUIET);
     };
   };
 
@@ -169,7 +169,11 @@
     Object.assign(scratch, { width: numColumns, height: numRows });
     const small = scratch.getContext("2d");
     const picture = small.createImageData(numColumns, numRows);
-    numbers.forEach((number, i) => picture.data.set([...colour(number), 255], 4 * i));
+    numbers.forEach((number, i) => {
+      const rgb = colour(number);
+      for (let k = 0; k < 3; k++) picture.data[4 * i + k] = rgb[k];
+      picture.data[4 * i + 3] = 255; // not transparent
+    });
     small.putImageData(picture, 0, 0);
     context.imageSmoothingEnabled = false;
     context.drawImage(scratch, left, top, side * numColumns, side * numRows);

@@ -55,7 +55,7 @@
     const column = (title) => add(row, "div", {}, Touch.make("p", {}, title));
     const image = Touch.canvas(column("The digit, and the window"), 30 * SIDE, 30 * SIDE, "");
     const middle = add(row, "div", { className: "touch-middle" });
-    const kernel = grid(add(middle, "div", {}, Touch.make("p", {}, "The kernel: write")));
+    const kernel = grid(add(middle, "div", {}, Touch.make("p", {}, "Write a kernel")));
     const weights = state.kernel.map((_, i) =>
       add(kernel, "input", {
         type: "number",

@@ -178,11 +178,11 @@
       return picture;
     }
 
-    /** Where each line of equal loss crosses the way from the valley to the lower left: [level, x, y]. */
+    /** Where each line of equal loss, but the two innermost, crosses the way from the valley to the lower left: [level, x, y]. */
     function lines() {
       const way = Array.from({ length: SIDE }, (_, i) => [0.62 * (SIDE - i), SIDE * 0.66 + 0.34 * i]);
       const crossed = (level) => way.find(([x, y]) => height(x, y) > level);
-      return LEVELS.filter(crossed).map((level) => [level, ...crossed(level)]);
+      return LEVELS.slice(2).filter(crossed).map((level) => [level, ...crossed(level)]);
     }
 
     /** The loss at a pixel, between those at the four nearest points of the grid. */

@@ -38,12 +38,18 @@
     return { ...rest, images };
   }
 
+  /** The pair [true digit, digit read] that is confused most often. */
+  function mostOften(counts) {
+    const pairs = counts.flatMap((row, label) => row.map((count, read) => [label === read ? -1 : count, label, read]));
+    return pairs.reduce((a, b) => (b[0] > a[0] ? b : a)).slice(1);
+  }
+
   Touch.confusion = { withThreshold, unpack };
 
   Touch.things.mistakes = async (root) => {
     const { add, make, percent } = Touch;
     const data = unpack(Touch.data.mistakes, await Touch.inflate(Touch.data.mistakes.zlib));
-    let [counted, chosen] = [null, [4, 9]];
+    let [counted, chosen] = [null, mostOften(data.counts)];
 
     const controls = add(root, "div", { className: "touch-controls" });
     const threshold = Touch.slider(controls, {
@@ -93,7 +99,8 @@
       showDigits(...chosen);
       say(
         `Below ${percent(threshold.value, 0)} it says that it is not sure: of ${notSure} images. Of the ` +
-          `${answered.toLocaleString("en")} that it answers it misreads ${wrong}, ${percent(wrong / answered, 2)}. ${title.textContent}`,
+          `${answered.toLocaleString("en")} that it answers it misreads ${wrong}, ${percent(wrong / answered, 2)}.`,
+        title.textContent,
       );
     }
 

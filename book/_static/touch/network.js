@@ -110,7 +110,7 @@
       const more = others.length ? `the other ${others.length} maps give ${number(left)} together, ` : "";
       rest.textContent = made[kind] ?? `Numbers times weights, added up for each map of the layer before; ${more}the bias ${number(bias)}.`;
       const best = probabilities.indexOf(Math.max(...probabilities));
-      say(`The network reads ${best}, with probability ${percent(probabilities[best])}. ${heading.textContent} ${rest.textContent}`);
+      say(`The network reads ${best}, with probability ${percent(probabilities[best])}.`, `${heading.textContent} ${rest.textContent}`);
     }
 
     /** One part of a sum: its numbers and its weights, side by side, and a button that goes there. */
