@@ -145,8 +145,9 @@
       outline(feature.context, side() * (1 + state.column), side() * (1 + state.row), side());
       const shade = (element, value, limit) => {
         const rgb = signed(limit)(value);
-        const isDeep = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] < 140;
-        Object.assign(element.style, { background: `rgb(${rgb})`, color: isDeep ? "#fff" : "#000" });
+        const [red, green, blue] = rgb.map((level) => (level / 255) ** 2.2);
+        const luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue; // 0.18: black and white are as easy to read
+        Object.assign(element.style, { background: `rgb(${rgb})`, color: luminance < 0.18 ? "#fff" : "#000" });
       };
       const most = Math.max(1e-6, Touch.largest(state.kernel));
       weights.forEach((input, i) => shade(input, state.kernel[i], 1.5 * most));
