@@ -29,8 +29,9 @@ def _keeping_the_living_ones(model, step, score, num_steps):
     best, best_score = None, float("-inf")
     for _ in range(num_steps):
         step(model)
-        if score(model) > best_score:
-            best, best_score = model.state_dict(), score(model)
+        new_score = score(model)
+        if new_score > best_score:
+            best, best_score = model.state_dict(), new_score
     return best
 
 
