@@ -149,11 +149,11 @@ def writers_interval(
     """
     sums, sizes = _by_writer(values, writers)
     num_writers, mean = len(sizes), (sums.sum() / sizes.sum()).item()
-    lowest = 0.0 if values.min() >= 0 else -1.0
+    lowest = 0.0 if values.dtype == torch.bool or values.min() >= 0 < values.max() else -1.0
     error = _standard_error(sums, sizes, torch.ones(1, num_writers).double()).item()
     if (
         error == 0
-    ):  # nobody differs from the others, and no draw can; of unlimited writers up to 3 / num_writers may
+    ):  # no writer differs from the others, nor can a draw; of unlimited ones up to 3 / num_writers may
         return max(lowest, mean - 3 / num_writers), min(1.0, mean + 3 / num_writers)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(num_writers, (num_samples, num_writers), generator=generator)

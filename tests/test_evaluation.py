@@ -247,8 +247,11 @@ def test_where_images_are_independent_both_intervals_agree():
 def test_nobody_read_wrongly_leaves_room_for_writers_not_seen(writers):
     low, high = writers_interval(torch.ones(10_000, dtype=torch.bool), writers)
     assert low == pytest.approx(1 - 3 / 297) and high == 1
-    low, high = writers_interval(torch.zeros(10_000), writers)
+    low, high = writers_interval(torch.zeros(10_000, dtype=torch.bool), writers)
     assert low == 0 and high == pytest.approx(3 / 297)
+    assert writers_interval(torch.zeros(10_000), writers) == pytest.approx((-3 / 297, 3 / 297)), (
+        "a difference"
+    )
 
 
 def test_the_paired_test_against_all_turns_of_eight_writers():
