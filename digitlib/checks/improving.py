@@ -151,7 +151,7 @@ def _pair(value: object) -> tuple[int, int]:
 
 
 @exercise(
-    passed="A difference without its standard error says little, and with three seeds even both say only so much."
+    passed="A difference without its standard error says little, and with few seeds even both say only so much."
 )
 def difference_of_means(answer) -> None:
     """Take float64 (n,) and (m,), scores of two versions; return the difference of means and its standard error."""

@@ -277,7 +277,8 @@ _RULES_OF_ENDS = {
 
 
 @exercise(
-    passed="A class's recall comes with an interval of its own, from its own images: fewer images, a wider one."
+    passed="A class's recall comes with an interval of its own, from its own images: fewer images, a wider one. "
+    "That of the class that came out lowest lies too low."
 )
 def weakest_class(answer) -> None:
     """Take a confusion matrix; return the class of the lowest recall, and the ends of that recall's interval."""
