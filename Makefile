@@ -67,7 +67,6 @@ bench: $(STAMP) ## measure the speed beside the plain way's (half an hour; on an
 
 choose: $(STAMP) ## choose the recipes' settings on the validation images (two hours; only what is missing)
 	$(TOOL)choose
-	$(TOOL)parameters
 
 tolerances: $(STAMP) ## measure how far the notebooks' numbers move on other processors (half an hour; NB=07: one)
 	$(TOOL)tolerances $(NB)

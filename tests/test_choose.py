@@ -6,7 +6,7 @@ import pytest
 
 from digitlib import data
 from digitlib.recipes import RECIPES, change, find
-from tools import choose, pages, parameters
+from tools import choose, pages
 from tools.results import settings
 
 
@@ -21,15 +21,6 @@ def test_the_page_shows_every_candidate():
     table = choose.as_markdown(choose.read())
     assert pages.insert_table(text, table, "protocol.md") == text, "run: python -m tools.choose"
     assert table.count("\n") == 1 + sum(map(len, choose.CANDIDATES.values()))
-
-
-def test_the_small_networks_are_measured_as_chosen():
-    wanted = {
-        settings(change(choose.chosen(name, choose.read()), seed=seed))
-        for name in parameters.SMALL
-        for seed in parameters.SEEDS
-    }
-    assert set(parameters.read()) == wanted, "run: python -m tools.parameters"
 
 
 @pytest.fixture

@@ -243,11 +243,3 @@ def test_the_names_of_the_package_come_from_their_modules_when_they_are_asked_fo
     assert set(digitlib.__all__) <= set(dir(digitlib))
     with pytest.raises(AttributeError, match="module 'digitlib' has no attribute 'tuning'"):
         _ = digitlib.tuning
-
-
-def test_editors_are_told_the_same_homes():
-    """The imports that only a type checker reads name each of __all__, from where it is taken in the end."""
-    told = imported_names((LIBRARY / "__init__.py").read_text(encoding="utf-8"))
-    used = {f"digitlib.{module}.{name}" for name, module in digitlib._HOMES.items()}
-    assert used == {name for name in told if name.startswith("digitlib.")}
-    assert sorted(digitlib._HOMES) == digitlib.__all__

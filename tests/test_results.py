@@ -23,9 +23,11 @@ AT_LEAST = {
     "quick": 0.99,
     "best": 0.995,
 }
-ENSEMBLE_AT_LEAST = 0.996
+ENSEMBLE_AT_LEAST = 0.995
 NO_RNN_BELOW = 0.97
-CORRUPTED_AT_LEAST = 0.95  # of `best`, as the mean of the fourteen kinds; 0.97, and no kind below 0.9, is the goal
+CORRUPTED_AT_LEAST = (
+    0.95  # of `best`, as the mean of the fourteen kinds; 0.97, and no kind below 0.9, is the goal
+)
 
 
 def parse(table: str) -> dict[str, dict[str, str]]:

@@ -15,7 +15,7 @@ from PIL import Image
 from digitlib.data import load_raw
 
 ROOT = Path(__file__).parents[1]
-BUILT_FROM = ["pyproject.toml", "README.md", "LICENSE", "digitlib", "data/weights"]
+BUILT_FROM = ["pyproject.toml", "README.md", "LICENSE", "digitlib", "data/weights", "data/writers"]
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,11 @@ def test_the_wheel_holds_the_library_its_scripts_and_weights_and_nothing_else(wh
     about = {
         f"{about}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt")
     }
+    shipped = {"digitlib/weights/best.pth", "digitlib/writers/train.csv.gz", "digitlib/writers/test.csv.gz"}
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if not name.endswith("licenses/LICENSE")}
         metadata = archive.read("digitlib-0.1.0.dist-info/METADATA").decode()
-    assert found == library | about | {"digitlib/weights/best.pth"}
+    assert found == library | about | shipped
     assert {Path(name).suffix for name in library} == {".py", ".js", ".css"}
     assert "Requires-Dist: platformdirs" in metadata and "Provides-Extra: widgets" in metadata
 

@@ -46,7 +46,9 @@ LADDER = [
 # --- the plain way, an epoch of it and of ours
 
 
-def loader(part: str, batch_size: int, few: dict[str, int], *, shuffle: bool = False) -> DataLoader:
+def loader(
+    part: str, batch_size: int, few: dict[str, int], *, shuffle: bool = False, seed: int = 0
+) -> DataLoader:
     """Return torchvision's DataLoader of a part: each image opened, normalised and stacked on its own.
 
     Where `few` says how many, it serves only that many of the part's first images, in order.
@@ -55,7 +57,7 @@ def loader(part: str, batch_size: int, few: dict[str, int], *, shuffle: bool = F
     places = part_indices(part).tolist()
     if few:
         return DataLoader(Subset(dataset, places[: few[part]]), batch_size)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     return DataLoader(Subset(dataset, places), batch_size, shuffle=shuffle, generator=generator)
 
 

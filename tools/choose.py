@@ -3,8 +3,7 @@
 Each recipe has a list of candidates, written down here before any of them was trained; the first is the plainest. Each
 candidate is trained with the seeds of its list and measured on the validation images, whose writers wrote none of the
 training images; the test images are never opened. What was measured goes into book/choices.json, and as a table into
-the page. The recipes of digitlib.recipes and tools.parameters are those that were chosen; tests/test_choose.py holds
-them to that.
+the page. The recipes of digitlib.recipes are those that were chosen; tests/test_choose.py holds them to that.
 
 Example:
     python -m tools.choose                 what is missing; two hours for everything, on an idle machine
@@ -68,20 +67,12 @@ def best(roughen: float, **options) -> Recipe:
     return convnet("best", [16, 32, 32, 64, 64, 96], [0], augment=True, roughen=roughen, **given)
 
 
-def small(name: str, num_channels: list[int], **options) -> Recipe:
-    """Return a candidate with few parameters: four convolutions down to maps of 1x1, twenty epochs."""
-    given = {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.01, "num_epochs": 20, **options}
-    return convnet(name, num_channels, [0, 1], batch_size=128, **given)
-
-
 CANDIDATES = {
     "mlp": [dense(learning_rate=rate, batch_size=size) for rate in (2e-3, 4e-3) for size in (256, 128)],
     "cnn": [cnn(dropout, learning_rate=rate) for dropout in (0.5, 0.25) for rate in (2.5e-3, 5e-3)],
     "rnn": [rnn(learning_rate=rate) for rate in (0.1, 0.2)],
     "quick": [quick(last, rate, size) for last in (64, 128) for rate in (0.01, 0.015) for size in (128, 96)],
     "best": [best(0.0), best(0.25), best(0.25, batch_size=128), best(0.5), best(0.25, num_epochs=20)],
-    "small-2k": [small("small-2k", [5, 8, 8, 10], augment=augment) for augment in (False, True)],
-    "small-8k": [small("small-8k", [10, 16, 18, 20], augment=augment) for augment in (False, True)],
 }
 SEEDS = {"mlp": (0, 1), "quick": (0, 1, 2)}  # the others take long: seed 0 alone
 

@@ -71,7 +71,7 @@ def execute(stored: NotebookNode, path: Path, environment: dict[str, str]) -> No
         finally:
             for name, value in before.items():
                 os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-    return executed
+    return notebooks.normalise(executed)
 
 
 def compare(stored: NotebookNode, executed: NotebookNode) -> dict[str, dict[str, float]]:
