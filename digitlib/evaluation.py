@@ -110,25 +110,6 @@ def accuracy_interval(num_correct: int, num_images: int) -> tuple[float, float]:
     return max(0.0, (centre - half_width) / scale), min(1.0, (centre + half_width) / scale)
 
 
-def within(value: float, low: float, high: float, *, percent: bool = True, digits: int = 1) -> str:
-    """Say whether a measured value lies in the range that it was found in before.
-
-    Training gives slightly different numbers on different processors, so the notebooks print a range that was
-    measured over several of them. A value outside is shown as it is.
-
-    Args:
-        value, low, high: shares where percent is true, else any numbers.
-        digits: decimal places to show.
-    Returns:
-        "between 98.0% and 98.9%", or "97.12%, outside the expected 98.0% to 98.9%".
-    """
-    unit, factor = ("%", 100) if percent else ("", 1)
-    ends = [f"{factor * end:.{digits}f}{unit}" for end in (low, high)]
-    if low <= value <= high:
-        return "between {} and {}".format(*ends)
-    return f"{factor * value:.{digits + 1}f}{unit}, outside the expected {ends[0]} to {ends[1]}"
-
-
 def writers_interval(
     values: Tensor, writers: Tensor, *, num_samples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
