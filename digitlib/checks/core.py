@@ -78,9 +78,15 @@ def exercise(*, passed: str, blank: object = None) -> Callable:
     def decorate(body: Callable[[object], None]) -> Callable[[object], Result]:
         @functools.wraps(body)
         def check(answer: object = None) -> Result:
+            from digitlib.checks.calling import not_own_work  # here, since that module needs this one
+
             try:
                 if is_blank(answer, blank):
                     return Result(body.__name__, NOT_ATTEMPTED, _BEGIN)
+                expect(
+                    not not_own_work(answer),
+                    "This comes from `digitlib` itself; the exercise asks for yours.",
+                )
                 with _own_state(), _quiet() as printed:
                     body(answer)
                 note = " (What your answer printed is left out here.)" if printed.getvalue() else ""
