@@ -37,9 +37,8 @@ def pytest_configure():
     # How threads wait: for this process, before torch is imported, and for the kernels and processes it starts. The
     # kernel's specification says the same, but nbval takes this Python's own kernel, which has none.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if (
-        "PYTEST_XDIST_WORKER" in os.environ
-    ):  # a core for each process: threads beyond that wait for one another
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # A core for each process: threads beyond that wait for one another.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["DIGITLIB_STILL"] = "1"  # the notebooks' widgets show the still that is stored
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)

@@ -77,9 +77,8 @@ def _to_grey(image: Image.Image) -> np.ndarray:
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)  # JPEGs are decoded at a fraction of their size
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
-        levels = np.nan_to_num(
-            np.asarray(image, np.float64), posinf=0, neginf=0
-        )  # a difference may be beyond float32
+        # In float64: a difference of two levels may be beyond float32.
+        levels = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
         levels = levels - min(levels.min(), 0)
         return (levels / max(levels.max(), 1e-6)).astype(np.float32)
     grey, alpha = np.moveaxis(np.asarray(image.convert("RGBA").convert("LA"), np.float32) / 255, -1, 0)

@@ -52,6 +52,7 @@ def test_choosing_opens_no_test_image(made_up, monkeypatch, tmp_path):
     monkeypatch.setattr(data, "load_raw", load_few)
     monkeypatch.setattr(choose.corruptions, "load_raw", load_few)
     monkeypatch.setattr(choose, "CHOICES", tmp_path / "choices.json")
+    choose.corruptions.corrupted.cache_clear()
     choose.measure(change(choose.best(0.25), num_epochs=1))
     (found,) = json.loads((tmp_path / "choices.json").read_text()).values()
     assert set(opened) == {"train", "validation"} and list(found["corrupted"]) == list(
@@ -59,3 +60,4 @@ def test_choosing_opens_no_test_image(made_up, monkeypatch, tmp_path):
     )
     choose.measure(change(choose.best(0.25), num_epochs=1))
     assert len(choose.read()) == 1, "what is known is not measured again"
+    choose.corruptions.corrupted.cache_clear()  # of few images

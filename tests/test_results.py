@@ -137,9 +137,9 @@ def opened(monkeypatch):
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_recipe_touches_the_test_images_before_its_end(name, opened, monkeypatch, tmp_path):
     """Opening them while a network trains is an error here; afterwards they are opened once, and once damaged."""
-    monkeypatch.setattr(results, "MEASURED_KINDS", {"fog": corruptions.fog})
+    monkeypatch.setattr(corruptions, "MEASURED", {"fog": corruptions.fog})
     monkeypatch.setattr(corruptions, "load_raw", lambda part: data.load_raw(part))
-    results.damaged.cache_clear()
+    corruptions.corrupted.cache_clear()
     monkeypatch.setenv("DIGITLIB_CHECKPOINTS", str(tmp_path))
     load_raw, train = data.load_raw, recipes.train
 
@@ -161,7 +161,7 @@ def test_no_recipe_touches_the_test_images_before_its_end(name, opened, monkeypa
     run = results.measure_run(change(find(name), num_epochs=1))
     assert sorted(opened[:2]) == ["train", "validation"]
     assert opened[2:] == ["trained", "test", "test"]
-    results.damaged.cache_clear()
+    corruptions.corrupted.cache_clear()
     assert 0 < len(run["wrong"]) < 600
     assert 0 < run["corrupted"]["fog"] < 1 and 0 < run["other writers"] < 1
     assert len(list(tmp_path.iterdir())) == 1

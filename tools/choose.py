@@ -107,8 +107,7 @@ def measure(recipe: Recipe) -> None:
     model, _ = train(recipe, progress=False)
     found = {"accuracy": evaluate(model, *load_part("validation")).accuracy}
     if recipe.roughen or recipe.name == "best":
-        kinds = {kind: corruptions.corrupted("validation", kind) for kind in corruptions.CHOOSING}
-        found["corrupted"] = {kind: evaluate(model, *part).accuracy for kind, part in kinds.items()}
+        found["corrupted"] = corruptions.accuracies(model, "validation", corruptions.CHOOSING)
     print(recipe, found, flush=True)
     write_whole(CHOICES, json.dumps(read() | {settings(recipe): found}, indent=1) + "\n")
 

@@ -8,24 +8,32 @@ in its docstring. Source of the idea: N. Mu and J. Gilmer 2019, "MNIST-C: A Robu
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from digitlib.data import load_raw, normalise
+from digitlib.evaluation import evaluate
 
 SIDE = 28
 SEED = 0
 Corruption = Callable[[Tensor, torch.Generator], Tensor]
 
 
+@cache
 def corrupted(part: str, name: str) -> tuple[Tensor, Tensor]:
     """Return a part's images under one corruption, always the same, normalised as for a network, and their labels."""
     images, labels = load_raw(part)
     kind = (MEASURED | CHOOSING)[name]
     ink = kind(images[:, None] / 255, torch.Generator().manual_seed(SEED))
     return normalise((255 * ink.clamp(0, 1)).round().byte()[:, 0]), labels
+
+
+def accuracies(model: nn.Module, part: str, kinds: dict[str, Corruption]) -> dict[str, float]:
+    """Return the share of a part's images that the model reads right under each of some corruptions."""
+    return {kind: evaluate(model, *corrupted(part, kind)).accuracy for kind in kinds}
 
 
 def between(low: float, high: float, count: int, generator: torch.Generator) -> Tensor:

@@ -36,9 +36,7 @@ from digitlib.checkpoints import checkpoint_path, load_or_train, save
 from digitlib.data import load_part, normalise
 from digitlib.evaluation import evaluate, predict_logits
 from digitlib.recipes import RECIPES, Recipe, change, find, train
-from tools import handwriting, notebooks
-from tools.corruptions import MEASURED as MEASURED_KINDS
-from tools.corruptions import corrupted
+from tools import corruptions, handwriting, notebooks
 from tools.pages import insert_table, write_whole
 from tools.timing import ROOT, machine
 
@@ -133,22 +131,15 @@ def measure_run(recipe: Recipe) -> dict:
     save(checkpoint_path(recipe), model, recipe, history=history, metrics=metrics)
     wrong = read_test_images([model])
     print(f"    {10_000 - len(wrong)} of 10,000 right, {duration:.1f} s", flush=True)
-    kinds = {kind: damaged(kind) for kind in MEASURED_KINDS}
     return {
         "settings": settings(recipe),
         "machine": machine(),
         "seconds": round(duration, 2),
         "validation_accuracy": history.validation_accuracy,
         "wrong": wrong,
-        "corrupted": {kind: evaluate(model, *part).accuracy for kind, part in kinds.items()},
+        "corrupted": corruptions.accuracies(model, "test", corruptions.MEASURED),
         "other writers": evaluate(model, *other_writers()).accuracy,
     }
-
-
-@cache
-def damaged(kind: str) -> tuple[Tensor, Tensor]:
-    """Return the test images under one of the corruptions, and their labels."""
-    return corrupted("test", kind)
 
 
 @cache
