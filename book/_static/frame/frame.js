@@ -108,8 +108,8 @@
     links.forEach((link) => {
       const isRead = read.includes(nameOf(link));
       link.classList.toggle("frame-read", isRead);
-      link.querySelector(".frame-unseen")?.remove();
-      if (isRead) link.append(make("span", { className: "frame-unseen" }, " (read)"));
+      link.querySelector(".visually-hidden")?.remove();
+      if (isRead) link.append(make("span", { className: "visually-hidden" }, " (read)"));
     });
     const words = document.getElementById("frame-remembered");
     if (words) {

@@ -72,7 +72,7 @@
   /** A line of words that is seen at once, and announced when things have come to rest. */
   Touch.words = (parent) => {
     const seen = Touch.add(parent, "p", { className: "touch-words", "aria-hidden": "true" });
-    const heard = Touch.add(parent, "p", { className: "touch-unseen", role: "status" });
+    const heard = Touch.add(parent, "p", { className: "visually-hidden", role: "status" });
     let timer = 0;
     return (text, more = "") => {
       seen.textContent = text; // what more there is to hear is seen elsewhere
