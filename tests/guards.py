@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools.exercises import SOLUTION_LINE
+from tools.exercises import SOLUTION
 from tools.notebooks import normalise
 
 ROOT = Path(__file__).parents[1]
@@ -61,27 +61,19 @@ QUIZ = "**Quiz.** How much is it?\n\n" + "\n\n".join(
 
 def five_cells(exercise_id: str, kind: str, objective: int, level: str) -> list:
     prompt = f"### {kind}: a title (5 minutes)\n\n*Objective {objective}, {level}.* Write `{exercise_id}_it`."
-    solution = new_code_cell(
-        f"{SOLUTION_LINE}\ndef {exercise_id}_it(images):\n    return torch.tensor(images).sum(dim=0)",
-        id=f"{exercise_id}-solution",
-    )
-    solution.metadata.update(
-        tags=["solution", "hide-cell"],
-        mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"},
-        jupyter={"source_hidden": True},
-    )
+    solved = f"def {exercise_id}_it(images):\n    return torch.tensor(images).sum(dim=0)"
     check = new_code_cell(f"checks.{exercise_id}({exercise_id}_it)", id=f"{exercise_id}-check")
     check.metadata.tags = ["check"]
-    passed = {"text/plain": "✔ Passed. Well."}
-    check.outputs = [new_output("execute_result", data=passed, execution_count=1)]
+    blank = {"text/plain": "○ Not attempted yet. Write your answer."}
+    check.outputs = [new_output("execute_result", data=blank, execution_count=1)]
     stub = new_code_cell(f"def {exercise_id}_it(images):\n    ...", id=f"{exercise_id}-stub")
     stub.metadata.tags = ["exercise"]
     return [
         new_markdown_cell(prompt, id=f"{exercise_id}-prompt"),
         stub,
-        solution,
         check,
         new_markdown_cell(HINTS, id=f"{exercise_id}-hints"),
+        new_markdown_cell(SOLUTION.format(solved), id=f"{exercise_id}-solution"),
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_markdown_cell
 
 from tests.guards import HINTS, NAMES, QUIZ, Tamperings, cell_of, notebook_with_exercises, read
-from tools.exercises import LEVELS, PARTS, SOLUTION_LINE, TAGS, exercises, imports, part_of
+from tools.exercises import LEVELS, PARTS, SOLUTION, TAGS, exercises, imports, part_of
 
 FEWEST_EXERCISES, MOST_EXERCISES = 2, 5
 FEWEST_QUIZ_ITEMS, MOST_QUIZ_ITEMS = 2, 3
@@ -146,31 +146,24 @@ def keeps_solutions_out_of_hints(notebook):
     return complaints
 
 
-def hides_its_solutions(notebook):
-    """In the book a solution is collapsed under words that say what it is; in JupyterLab its first line says it."""
-    shown = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+def folds_its_solutions(notebook):
+    """A solution comes last, is folded in every editor, and is never run: Run All checks the student's answer."""
     return [
-        f"{each.id}: its solution cell lacks the tag hide-cell, the prompts to show and to hide the solution, "
-        f"a hidden source, or the first line {SOLUTION_LINE!r}"
+        f"{each.id}: its solution should have the form of tools.exercises.SOLUTION, folded and in one block"
         for each in exercises(notebook)
-        for cell in [cell_of(notebook, f"{each.id}-solution")]
-        if not (
-            "hide-cell" in cell.metadata.get("tags", [])
-            and cell.metadata.get("mystnb") == shown
-            and cell.metadata.get("jupyter", {}).get("source_hidden")
-            and cell.source.startswith(SOLUTION_LINE + "\n")
-            and not cell.outputs
-        )
+        if cell_of(notebook, f"{each.id}-solution").source != SOLUTION.format(each.solution)
+        or "```" in each.solution
     ]
 
 
-def shows_that_its_solutions_pass(notebook):
+def stores_blank_checks(notebook):
     return [
-        f"{each.id}: the stored output of its check should say that it passed"
+        f"{each.id}: the stored output of its check should say that nothing was attempted"
         for each in exercises(notebook)
         for cell in [cell_of(notebook, f"{each.id}-check")]
         if not any(
-            output.get("data", {}).get("text/plain", "").startswith("✔ Passed.") for output in cell.outputs
+            output.get("data", {}).get("text/plain", "").startswith("○ Not attempted yet.")
+            for output in cell.outputs
         )
     ]
 
@@ -229,8 +222,8 @@ GUARDS = [
     asks_its_check,
     has_hints,
     keeps_solutions_out_of_hints,
-    hides_its_solutions,
-    shows_that_its_solutions_pass,
+    folds_its_solutions,
+    stores_blank_checks,
     stands_by_itself,
     has_a_quiz,
 ]
@@ -262,14 +255,19 @@ def put_a_cell_between(notebook):
     notebook.cells.insert(6, new_markdown_cell("Between.", id="between"))
 
 
-@tampering(has_complete_exercises, "needs the tag solution")
-def untag_a_solution(notebook):
-    cell_of(notebook, "first-solution").metadata.tags = ["hide-cell"]
+@tampering(has_complete_exercises, "needs the tag exercise")
+def untag_a_stub(notebook):
+    cell_of(notebook, "first-stub").metadata.tags = ["hide-input"]
 
 
 @tampering(has_complete_exercises, "is tagged as part")
 def tag_a_lesson_cell(notebook):
-    cell_of(notebook, "lesson").metadata.tags = ["solution"]
+    cell_of(notebook, "lesson").metadata.tags = ["check"]
+
+
+@tampering(has_complete_exercises, "is a code cell")
+def let_a_solution_run(notebook):
+    cell_of(notebook, "first-solution").cell_type = "code"
 
 
 @tampering(has_complete_exercises, "is a markdown cell")
@@ -317,7 +315,7 @@ def check_something_else(notebook):
 
 @tampering(asks_its_check, "should both define")
 def rename_the_solution(notebook):
-    cell_of(notebook, "first-solution").source = "def other(images):\n    return images"
+    cell_of(notebook, "first-solution").source = SOLUTION.format("def other(images):\n    return images")
 
 
 @tampering(has_hints, "two or three hints")
@@ -341,25 +339,21 @@ def give_the_answer_away(notebook):
     cell.source = cell.source.replace("Use its `dim`.", "`return  torch.tensor(images).sum(dim=0)`")
 
 
-@tampering(hides_its_solutions, "hide-cell")
+@tampering(folds_its_solutions, "folded")
 def show_a_solution(notebook):
-    cell_of(notebook, "first-solution").metadata.tags = ["solution"]
-
-
-@tampering(hides_its_solutions, "first line")
-def leave_a_solution_unnamed(notebook):
     cell = cell_of(notebook, "first-solution")
-    cell.source = cell.source.removeprefix(SOLUTION_LINE + "\n")
+    cell.source = cell.source.removeprefix("<details><summary>Solution</summary>").removesuffix("</details>")
 
 
-@tampering(hides_its_solutions, "prompts")
-def leave_a_solution_without_words(notebook):
-    del cell_of(notebook, "first-solution").metadata["mystnb"]
+@tampering(folds_its_solutions, "one block")
+def say_more_than_the_solution(notebook):
+    cell = cell_of(notebook, "first-solution")
+    cell.source = cell.source.replace("    return", "```\n\nand\n\n```python\n    return")
 
 
-@tampering(shows_that_its_solutions_pass, "should say that it passed")
-def store_a_failed_check(notebook):
-    cell_of(notebook, "first-check").outputs[0].data["text/plain"] = "✘ Not yet. No."
+@tampering(stores_blank_checks, "nothing was attempted")
+def store_a_verdict(notebook):
+    cell_of(notebook, "first-check").outputs[0].data["text/plain"] = "✔ Passed. Well."
 
 
 @tampering(stands_by_itself, "an exercise defines")
@@ -369,7 +363,8 @@ def use_an_answer_in_the_lesson(notebook):
 
 @tampering(stands_by_itself, "no import of the notebook")
 def use_the_lesson_in_an_answer(notebook):
-    cell_of(notebook, "first-solution").source = "def first_it(images):\n    return total + images"
+    solved = "def first_it(images):\n    return total + images"
+    cell_of(notebook, "first-solution").source = SOLUTION.format(solved)
 
 
 @tampering(stands_by_itself, "in the lesson and in an exercise")

@@ -13,7 +13,7 @@ import pytest
 
 from digitlib.checks import CHECKS
 from digitlib.checks.engine import DECLARED, examples, made
-from tests.test_exercises import has_complete_exercises, has_hints, hides_its_solutions
+from tests.test_exercises import has_complete_exercises, has_hints, folds_its_solutions
 from tools.exercises import ROOT, exercises
 from tools.new_exercise import main, scaffold, with_export
 from tools.notebooks import NotebookError
@@ -40,7 +40,7 @@ def test_the_scaffold_is_whole_and_the_tests_ask_for_the_rest(copy):
     found = {each.id: each for each in exercises(notebook)}
     assert found["count_pages"].heading()["minutes"] == "5"
     assert not any("count_pages" in line for line in has_complete_exercises(notebook) + has_hints(notebook))
-    assert hides_its_solutions(notebook) == []
+    assert folds_its_solutions(notebook) == []
     for path in changed[1:]:
         ast.parse(path.read_text())
     tests = run(copy, "pytest", "-v", "-p", "no:cacheprovider", "tests/test_checks.py", "-k", "count_pages")

@@ -27,8 +27,6 @@ IGNORED_OUTPUTS: dict[str, str] = {}
 # Which cells have a tag; see tools/exercises.py for those of an exercise.
 PLAIN_TAGS = {
     "exercise": lambda cell: part_of(cell) == "stub",
-    "solution": lambda cell: part_of(cell) == "solution",
-    "hide-cell": lambda cell: part_of(cell) == "solution",
     "check": lambda cell: part_of(cell) == "check",
     "hide-input": lambda cell: "plt." in cell.source,  # how a figure is drawn is no part of the lesson
     "picture-varies": lambda cell: bool(
@@ -271,11 +269,8 @@ def shows_its_outputs_as_they_are(notebook):
     """Nothing is hidden, shown in another size, or put out twice in two kinds of which a reader sees one."""
     complaints = []
     for cell in notebook.cells:
-        allowed = {"source_hidden": True} if part_of(cell) == "solution" else {}
-        if cell.metadata.get("jupyter", {}) != allowed:
-            complaints.append(
-                f"cell {cell.id} hides something: jupyter is {dict(cell.metadata.get('jupyter', {}))}"
-            )
+        if hidden := cell.metadata.get("jupyter"):
+            complaints.append(f"cell {cell.id} hides something: jupyter is {dict(hidden)}")
         for output in cell.get("outputs", []):
             if output.get("metadata"):
                 complaints.append(f"cell {cell.id} shows an output otherwise: {dict(output.metadata)}")
@@ -350,7 +345,7 @@ def has_no_typed_measurement(notebook):
 
 
 def has_prose_between(notebook):
-    # The stub, solution and check of an exercise follow each other by its form, see test_exercises.py.
+    # The stub and check of an exercise follow each other by its form, see test_exercises.py.
     kinds = [cell.cell_type == "code" and part_of(cell) is None for cell in notebook.cells]
     return [
         f"cell {notebook.cells[i].id} and its two neighbours before are all code, without a word between them"
@@ -710,7 +705,7 @@ def hide_an_output_by_a_tag(notebook):
     cell_of(notebook, "number").metadata.tags = ["hide-output"]
 
 
-@tampering(has_known_tags, "'hide-cell', which has no business there")
+@tampering(has_known_tags, "unknown tag 'hide-cell'")
 def hide_a_cell_of_the_lesson(notebook):
     cell_of(notebook, "number").metadata.tags = ["hide-cell"]
 

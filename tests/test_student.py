@@ -333,14 +333,14 @@ def test_a_notebook_whose_check_would_tell_stops_the_build(edition, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_with_the_solutions_put_back_every_check_is_green(edition, name):
-    """Put each solution cell after its stub in the edition, and run imports, stubs, solutions and checks."""
+    """Put each solution back behind its hints in the edition; with it in place of the stub its check passes."""
     blank = nbformat.read(edition / "notebooks" / f"{name}.ipynb", as_version=4)
     solutions = {cell.id: cell for cell in read(name).cells if part_of(cell) == "solution"}
     cells = []
     for cell in blank.cells:
         cells.append(cell)
-        if part_of(cell) == "stub":
-            cells.append(solutions[cell.id.replace("-stub", "-solution")])
+        if part_of(cell) == "hints":
+            cells.append(solutions[cell.id.replace("-hints", "-solution")])
     blank.cells = cells
     assert [each.id for each in exercises(blank)] == [each.id for each in exercises(read(name))]
     for each in exercises(blank, name):

@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-EXERCISE_TAGS = {"tag_exercise", "tag_solution", "tag_check"}
+EXERCISE_TAGS = {"tag_exercise", "tag_check"}
 DENSE = (
     650  # pixels: no figure is shown wider, so a picture that is wider has two pixels for each of the page's
 )

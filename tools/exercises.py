@@ -2,11 +2,12 @@
 
     <id>-prompt     markdown: the task, the objective, the minutes
     <id>-stub       code, tag exercise: runs, and does nothing yet
-    <id>-solution   code, tag solution: begins with SOLUTION_LINE; collapsed, absent from the student edition
     <id>-check      code, tag check: one call, checks.<id>(answer)
     <id>-hints      markdown: two or three hints, each collapsed
+    <id>-solution   markdown: the solution's code, collapsed; absent from the student edition
 
-The id is the name of the check in digitlib.checks.
+The id is the name of the check in digitlib.checks. A solution is to be read: nothing runs it in a notebook, so it
+never takes the place of an answer.
 """
 
 import ast
@@ -22,11 +23,9 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-PARTS = ("prompt", "stub", "solution", "check", "hints")
-SOLUTION_LINE = (
-    "# Solution. Running it replaces your answer."  # what JupyterLab shows of a folded solution cell
-)
-TAGS = {"stub": "exercise", "solution": "solution", "check": "check"}
+PARTS = ("prompt", "stub", "check", "hints", "solution")
+TAGS = {"stub": "exercise", "check": "check"}  # of the code cells
+SOLUTION = "<details><summary>Solution</summary>\n\n```python\n{}\n```\n\n</details>"
 HEADING = re.compile(
     r"### (?P<kind>Exercise|Find the bug): (?P<title>.+) \((?P<minutes>\d+) minutes?\)\n\n"
     r"\*Objectives? (?P<objectives>\d(?: and \d)?), (?P<level>easy|medium|hard)\.\* "
@@ -81,7 +80,8 @@ class Exercise:
         id: the name of its check in digitlib.checks.
         notebook: the notebook's file name without .ipynb, such as "07_training".
         position: the index of its first cell.
-        prompt, stub, solution, check, hints: the sources of its five cells.
+        prompt, stub, check, hints: the sources of its first four cells.
+        solution: the code in the fifth.
     """
 
     id: str
@@ -89,9 +89,9 @@ class Exercise:
     position: int
     prompt: str
     stub: str
-    solution: str
     check: str
     hints: str
+    solution: str
 
     @property
     def answer_name(self) -> str:
@@ -111,8 +111,15 @@ def exercises(notebook: NotebookNode, name: str = "") -> list[Exercise]:
         cells = notebook.cells[position : position + len(PARTS)]
         exercise_id = cells[0].id.removesuffix("-prompt")
         if [cell.id for cell in cells] == [f"{exercise_id}-{part}" for part in PARTS]:
-            found.append(Exercise(exercise_id, name, position, *(cell.source for cell in cells)))
+            *others, solution = (cell.source for cell in cells)
+            found.append(Exercise(exercise_id, name, position, *others, code_of(solution)))
     return found
+
+
+def code_of(solution: str) -> str:
+    """Return the code of a solution's cell; a cell that has another form than SOLUTION is returned as it is."""
+    before, after = SOLUTION.split("{}")
+    return solution.removeprefix(before).removesuffix(after)
 
 
 def all_exercises() -> list[Exercise]:

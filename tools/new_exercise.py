@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from digitlib.checks import CHECKS
-from tools.exercises import ROOT, SOLUTION_LINE, exercises
+from tools.exercises import ROOT, SOLUTION, exercises
 from tools.notebooks import NotebookError, as_text, find
 
 PROMPT = """\
@@ -29,12 +29,9 @@ STUB = '''\
 def {name}(images):
     """TODO: say what it returns."""
     ...'''
-SOLUTION = (
-    f"{SOLUTION_LINE}\n"
-    + """\
+SOLVED = """\
 def {name}(images):
     return images  # TODO"""
-)
 HINTS = """\
 <details><summary>Hint 1</summary>
 
@@ -157,15 +154,10 @@ def check_module(notebook: NotebookNode) -> str:
 def five_cells(name: str) -> list[NotebookNode]:
     """Return the five cells of a new exercise."""
     stub = new_code_cell(STUB.format(name=name), id=f"{name}-stub", metadata={"tags": ["exercise"]})
-    hidden = {
-        "tags": ["solution", "hide-cell"],
-        "mystnb": {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"},
-        "jupyter": {"source_hidden": True},
-    }
-    solution = new_code_cell(SOLUTION.format(name=name), id=f"{name}-solution", metadata=hidden)
     check = new_code_cell(f"checks.{name}({name})", id=f"{name}-check", metadata={"tags": ["check"]})
     prompt = new_markdown_cell(PROMPT.format(name=name), id=f"{name}-prompt")
-    return [prompt, stub, solution, check, new_markdown_cell(HINTS, id=f"{name}-hints")]
+    solution = new_markdown_cell(SOLUTION.format(SOLVED.format(name=name)), id=f"{name}-solution")
+    return [prompt, stub, check, new_markdown_cell(HINTS, id=f"{name}-hints"), solution]
 
 
 def with_export(text: str, module: str, name: str) -> str:

@@ -6,7 +6,7 @@ Examples:
     python -m tools.student --no-run        build, and run nothing
     python -m tools.student --book FOLDER   copy the book's sources there, without solutions but with outputs
 
-A solution goes as a whole cell, found by its tag or by its id; nothing is searched for in texts. What is left over is
+A solution goes as a whole cell, found by its id, a tag or its first line; nothing is searched for in texts. What is left over is
 then compared with every line of every solution, and a line that came through stops the build. Beside the notebooks go
 files of the repository, never what only lies there; and only a folder is emptied that this tool has made.
 """
@@ -24,7 +24,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.exercises import NOTEBOOKS, ROOT, TAGS, NotebookError, name_of, naming, part_of, read
+from tools.exercises import NOTEBOOKS, ROOT, NotebookError, code_of, name_of, naming, part_of, read
 from tools.notebooks import as_text, execute, find, made_of
 
 EDITION = ROOT / "dist" / "student"
@@ -118,9 +118,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def is_solution(cell: NotebookNode) -> bool:
-    """Tell whether a cell is a solution, by its tag in any spelling or by its id; one of both is enough."""
-    tags = cell.metadata.get("tags", [])
-    return part_of(cell) == "solution" or any(str(tag).strip().lower() == TAGS["solution"] for tag in tags)
+    """Tell whether a cell is a solution, by its id, a tag in any spelling or its first line; one of them is enough."""
+    tags = [str(tag).strip().lower() for tag in cell.metadata.get("tags", [])]
+    first_line = cell.source.lstrip().split("\n")[0]
+    return part_of(cell) == "solution" or "solution" in tags or "<summary>Solution" in first_line
 
 
 def without_solutions(notebook: NotebookNode, *, keep_outputs: bool = False) -> NotebookNode:
@@ -317,7 +318,7 @@ def _copy(paths: Iterable[Path], folder: Path) -> None:
 
 
 def _lines(cell: NotebookNode) -> set[str]:
-    return {_plain(line) for line in cell.source.split("\n")}
+    return {_plain(line) for line in code_of(cell.source).split("\n")}
 
 
 def _plain(text: str) -> str:
