@@ -15,9 +15,12 @@ import threading
 import types
 from pathlib import Path
 
+import IPython
 import numpy as np
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from digitlib import checks
 from digitlib.checks import core, engine
@@ -248,6 +251,20 @@ def test_no_function_of_the_library_is_an_answer(tiny):
     )
     for given in (brighter_by, core.close, calls, functools.partial(core.close, 1)):
         assert ("comes from `digitlib` itself" in tiny(given).message) == (given is not brighter_by)
+
+
+def test_a_cell_that_did_not_run_is_noticed(monkeypatch, capsys):
+    """After a SyntaxError the answer that ran before is still there: it is not the one to be judged."""
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    solution = EXERCISES["descend"].solution
+    verdicts = []
+    for cell in (solution, solution.replace("return", "return ("), f"# mended\n{solution}", "%time x = 1"):
+        shell.run_cell("import torch\nfrom digitlib import checks", store_history=True)
+        shell.run_cell(cell, store_history=True)
+        verdicts.append(shell.run_cell("checks.descend(descend)", store_history=True).result)
+    assert [each.status for each in verdicts] == ["passed", "not yet", "passed", "passed"]
+    assert "did not run: line" in verdicts[1].message and "return (" in verdicts[1].message
 
 
 def test_one_is_told_from_many():

@@ -13,7 +13,7 @@ import pytest
 
 from digitlib.checks import CHECKS
 from digitlib.checks.engine import DECLARED, examples, made
-from tests.test_exercises import has_complete_exercises, has_hints, folds_its_solutions
+from tests.test_exercises import folds_its_solutions, has_complete_exercises, has_hints
 from tools.exercises import ROOT, exercises
 from tools.new_exercise import main, scaffold, with_export
 from tools.notebooks import NotebookError

@@ -78,9 +78,13 @@ def exercise(*, passed: str, blank: object = None) -> Callable:
     def decorate(body: Callable[[object], None]) -> Callable[[object], Result]:
         @functools.wraps(body)
         def check(answer: object = None) -> Result:
-            from digitlib.checks.calling import not_own_work  # here, since that module needs this one
+            from digitlib.checks.calling import broken_cell, not_own_work  # here: that module needs this one
 
             try:
+                if broken := broken_cell(body.__name__):
+                    raise NotYet(
+                        f"The cell with your answer did not run: {broken}. Mend it, and run it again."
+                    )
                 if is_blank(answer, blank):
                     return Result(body.__name__, NOT_ATTEMPTED, _BEGIN)
                 expect(
