@@ -6,7 +6,7 @@ Examples:
     python -m tools.student --no-run        build, and run nothing
     python -m tools.student --book FOLDER   copy the book's sources there, without solutions but with outputs
 
-A solution goes as a whole cell, found by its id, a tag or its first line, never by searching texts. What is left over is
+A solution goes as a whole cell, found by its id, a tag or its first line, never by searching texts. What is left is
 then compared with every line of every solution, and a line that came through stops the build. Beside the notebooks go
 files of the repository, never what only lies there; and only a folder is emptied that this tool has made.
 """
