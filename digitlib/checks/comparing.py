@@ -55,6 +55,8 @@ def whole(value: object) -> bool:
 
 def parts(right: object, found: object, what: str) -> Iterator[tuple[str, object, object]]:
     """Yield pairs to compare: the entries of a tuple or dict each by itself, as far as both have the same ones."""
+    if isinstance(right, tuple) and isinstance(found, Tensor) and found.ndim == 1:
+        found = found.tolist()  # two numbers may come as a tensor of two
     if isinstance(right, tuple) and isinstance(found, tuple | list) and len(right) == len(found):
         for number, pair in enumerate(zip(right, found, strict=True)):
             yield from parts(*pair, f"{what.removeprefix('the ')} {number + 1} of {len(right)}")
@@ -221,7 +223,7 @@ FAULTS = {
     "The sign is turned round: each number is minus what it should be.": lambda r, f: _near(f, -r),
     "Your numbers are rounded: give them with all their digits.": _rounded,
     "Your numbers are cut off to whole ones: give them with all their digits.": lambda r, f: (
-        not _whole(r) and _whole(f) and bool(((r - f).abs() < 1).all())),
+        not _whole(r) and _near(f, r.trunc())),
     "Some numbers are 1 too small: is something cut off, or counted one short?": lambda r, f: (
         _whole(r) and set((r - f).unique().tolist()) <= {0, 1}),
     "Some numbers are 1 too large: is something rounded up, or counted one too far?": lambda r, f: (
