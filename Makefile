@@ -105,9 +105,9 @@ distclean: clean ## remove all that can be made again, .venv and the trained net
 
 # The stamp is written last, so that an interrupted installation is taken up again.
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	    echo "make: expected Python 3.11 or later, got: $$($(PYTHON) --version 2>&1 | head -n 1)"; \
-	    echo "      Install one, or name yours: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) tools/machine.py || { \
+	    echo "make: $(PYTHON) cannot install the course: $$($(PYTHON) --version 2>&1 | head -n 1)"; \
+	    echo "      Another Python is named so: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "make: $(PYTHON) lacks the modules venv and ensurepip, which make .venv."; \
 	    echo "      On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
@@ -120,9 +120,7 @@ ifeq ($(TORCH_BACKEND),)
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r requirements.lock
 else
 	@echo "$(TORCH_BACKEND)" > $(VENV)/torch-backend
-	@# The lock's hashes are those of PyPI's files; PyTorch's own index has others of torch and torchvision.
-	@awk '/^[^ #]/ { kept = !/^(nvidia-|cuda-|triton)/; other = /^torch/ } other { sub(/ \\$$/, "") } \
-	    kept && !(other && /--hash=/)' requirements.lock > $(VENV)/requirements.lock
+	@awk -f tools/cpu.awk requirements.lock > $(VENV)/requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --torch-backend $(TORCH_BACKEND) -r $(VENV)/requirements.lock
 endif
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .

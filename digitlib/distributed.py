@@ -62,7 +62,7 @@ def train(
         optimizer = build_optimizer(recipe, model)
         num_steps = -(-len(images) // recipe.batch_size) * recipe.num_epochs
         schedule = build_schedule(recipe, optimizer, num_steps=num_steps)
-        parallel = nn.parallel.DistributedDataParallel(model, forward_sync_buffers=False)
+        parallel = nn.parallel.DistributedDataParallel(model)
         generator = torch.Generator().manual_seed(recipe.seed)
         for _ in range(recipe.num_epochs):
             batches = epoch_batches(recipe, images.to(device), labels.to(device), generator)

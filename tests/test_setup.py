@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -16,14 +17,16 @@ import pytest
 import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from tools import machine, student
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PAGES = [
     ROOT / "README.md",
@@ -97,10 +100,10 @@ def asked_for() -> list[str]:
     An extra may take in another one, as digitlib[name].
     """
     extras = PROJECT["project"]["optional-dependencies"]
-    own = {f"{PROJECT['project']['name']}[{name}]" for name in extras}
+    own = f"{PROJECT['project']['name']}["
     return [
         *PROJECT["project"]["dependencies"],
-        *(text for extra in extras.values() for text in extra if text not in own),
+        *(text for extra in extras.values() for text in extra if not text.startswith(own)),
         *PROJECT["build-system"]["requires"],
     ]
 
@@ -153,23 +156,71 @@ def test_torch_and_torchvision_are_a_pair():
         assert Version(Version(importlib.metadata.version(name)).public) == pinned[name]
 
 
-def test_environment_yml_takes_every_version_from_the_lock():
-    conda = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)]
-    (pip,) = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
-    assert pip == ["-r requirements.lock"]  # pip takes no editable package beside hashes
-    assert "pip install --no-deps --no-build-isolation -e ." in (ROOT / "postBuild").read_text(
-        encoding="utf-8"
-    )
+def test_conda_and_binder_get_the_lock_with_the_build_for_processors(tmp_path):
+    """environment.yml brings Python and uv alone; postBuild, run with stand-ins, installs the rest."""
+    python, *others = ENVIRONMENT["dependencies"]
+    name, _, version = python.partition("=")
+    assert (name, others) == ("python", ["pip", "uv"]) and version in PYTHONS
     assert os.access(ROOT / "postBuild", os.X_OK) or os.name == "nt"
-    python, _, version = conda[0].partition("=")
-    assert (python, conda[1:]) == ("python", ["pip"])
-    assert version in PYTHONS
-    assert version in SpecifierSet(PROJECT["project"]["requires-python"])
+    if shutil.which("awk") is None or os.name == "nt":
+        return
+    for name in ("python", "uv"):
+        (tmp_path / name).write_text(
+            '#!/bin/sh\necho "$(basename "$0") $*" >> "$LOG"\n'
+            'for last; do :; done\ntest "$(basename "$0")" = python || cp "$last" "$LOG.lock"\n'
+        )
+        (tmp_path / name).chmod(0o755)
+    log = tmp_path / "log"
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "LOG": str(log)}
+    subprocess.run(["sh", "postBuild"], cwd=ROOT, env=environment, check=True)
+    calls = log.read_text().splitlines()
+    assert [call.split()[0] for call in calls] == ["python", "uv", "python", "python"]
+    assert calls[0].endswith("tools/machine.py")
+    assert f"--python {tmp_path / 'python'} --torch-backend cpu -r" in calls[1]
+    assert "pip install --no-deps --no-build-isolation -e ." in calls[2]
+    installed = entries((tmp_path / "log.lock").read_text())
+    assert 0 < len(installed) < len(entries(LOCK))
+    assert not any(line.startswith(("nvidia", "cuda", "triton")) for line in installed)
 
 
-def test_every_python_is_served_from_the_oldest_on():
-    assert PROJECT["project"]["requires-python"] == f">={PYTHONS[0]}"
-    assert "(3, 11)" in MAKEFILE
+# ---- which Pythons, which machines ----------------------------------------------------------------------------
+
+
+def test_every_text_names_the_same_pythons():
+    lowest, highest = PYTHONS[0], PYTHONS[-1]
+    above = f"3.{int(highest.split('.')[1]) + 1}"
+    assert PROJECT["project"]["requires-python"] == f">={lowest},<{above}"
+    assert machine.python_range((ROOT / "pyproject.toml").read_text(encoding="utf-8")) == (11, 14)
+    for text in (README, student.README, (ROOT / "book/how_to_use.md").read_text(encoding="utf-8")):
+        assert re.findall(r"Python (3\.\d+)( to 3\.\d+| or later)?", text) == [(lowest, f" to {highest}")]
+
+
+APPLE, INTEL = ("Darwin", "arm64", "14.0"), ("Darwin", "x86_64", "15.1")
+FITTING = [("Linux", "x86_64", ""), ("Linux", "aarch64", ""), ("Windows", "amd64", ""), APPLE]
+
+
+def test_a_machine_that_has_packages_is_let_in():
+    for python in PYTHONS:
+        version = (*map(int, python.split(".")), 0)
+        assert {machine.complaint(version, *each) for each in FITTING} == {""}
+    assert machine.complaint(*machine.here()) == ""
+
+
+@pytest.mark.parametrize(
+    "python, where, words",
+    [
+        ((3, 10, 4), FITTING[0], "expected Python 3.11 to 3.14, got: Python 3.10.4"),
+        ((3, 15, 0), APPLE, "expected Python 3.11 to 3.14, got: Python 3.15.0"),
+        ((3, 12, 0), INTEL, "got: macOS on x86_64; if the Mac has Apple silicon"),
+        ((3, 12, 0), ("Darwin", "arm64", "13.6.1"), "expected macOS 14 or later, got: 13.6.1"),
+        ((3, 12, 0), ("Windows", "arm64", ""), "got: Windows on arm64; install Python for 64-bit Intel"),
+        ((3, 12, 0), ("Windows", "win32", ""), "got: Windows on win32"),
+        ((3, 12, 0), ("Linux", "riscv64", ""), "on riscv64; the notebooks also run in the browser"),
+    ],
+)
+def test_any_other_python_or_machine_is_refused_in_one_line(python, where, words):
+    said = machine.complaint(python, *where)
+    assert words in said and "\n" not in said
 
 
 def test_the_library_and_its_command_are_installed():
@@ -212,8 +263,9 @@ def targets() -> dict[str, str]:
 @pytest.fixture
 def project(tmp_path):
     """Lay out the files of a set-up, without the installation, and return a function that runs make there."""
-    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "tools").mkdir()
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "tools/machine.py", "tools/cpu.awk"):
+        shutil.copy(ROOT / name, tmp_path / name)
     python = tmp_path / "python3"
     python.write_text(STAND_IN)
     python.chmod(0o755)
@@ -278,7 +330,7 @@ def test_every_make_command_that_is_mentioned_exists():
 def test_every_recipe_of_installation_says_the_kernel_how_threads_wait():
     """The Makefile, the README without make, and conda's."""
     command = "python -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE"
-    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "README.md", "postBuild")]
+    texts = [MAKEFILE, README, (ROOT / "postBuild").read_text(encoding="utf-8")]
     assert [text.count(command) for text in texts] == [1, 1, 1]
 
 
@@ -325,6 +377,7 @@ def test_cleaning_removes_caches_and_nothing_else(project):
 def test_the_environment_is_made_once(project):
     assert project.make("lint").returncode == 0
     assert [call.split(" /")[0] for call in project.calls] == [
+        "python3 tools/machine.py",
         "python3 -m venv --clear .venv",
         "python -m pip install --quiet --disable-pip-version-check -r .venv/uv.lock",
         "uv pip install --python .venv/bin/python --compile-bytecode -r requirements.lock",
@@ -363,7 +416,7 @@ def test_an_environment_of_another_folder_is_made_anew(project):
     project.make("lint")
     project.stamp.write_text("/home/ada/digits\n")
     project.make("lint")
-    assert project.calls[0] == "python3 -m venv --clear .venv"
+    assert "python3 -m venv --clear .venv" in project.calls
 
 
 @needs_make
@@ -382,15 +435,17 @@ def test_the_cpu_build_is_taken_and_remembered(project):
 
 
 @needs_make
-def test_an_older_python_is_refused(project):
-    old = project.folder / "old"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.18" || exit 1\n')
-    old.chmod(0o755)
-    for python, found in ((old, "Python 3.9.18"), ("no-such-python", "not found")):
+def test_a_python_or_a_machine_that_does_not_fit_is_refused(project):
+    older = project.folder / "older"
+    older.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, 'tools')\nimport machine\n"
+        f"sys.exit(machine.complaint((3, 9, 18), *{FITTING[0]}))\n"
+    )
+    older.chmod(0o755)
+    for python, found in ((older, "got: Python 3.9.18"), ("no-such-python", "not found")):
         run = project.make("book", f"PYTHON={python}")
         assert run.returncode != 0
-        assert "expected Python 3.11 or later, got: " in run.stdout
-        assert found in run.stdout
+        assert found in run.stdout + run.stderr
         assert "make book PYTHON=" in run.stdout
         assert not project.stamp.exists()
 

@@ -42,6 +42,8 @@ CONTENTS = [
     "requirements.lock",
     "environment.yml",
     "postBuild",
+    "tools/cpu.awk",
+    "tools/machine.py",
 ]
 BOOK_SOURCES = ["_config.yml", "_toc.yml", "book", "digitlib", "tools"]
 KINDS = {".bib", ".css", ".gz", ".js", ".json", ".lock", ".md", ".pth", ".py", ".svg", ".toml", ".yml"}
@@ -69,8 +71,9 @@ COMMON_LINES = {
 README = """\
 # Reading Handwritten Digits: the notebooks
 
-Set up once, with Python 3.11 or later, in this folder:
+Set up once, with Python 3.11 to 3.14, in this folder:
 
+    python3 tools/machine.py
     python3 -m venv .venv
     .venv/bin/python -m pip install -r requirements.lock
     .venv/bin/python -m pip install --no-deps --no-build-isolation -e .
@@ -79,8 +82,8 @@ Then open the notebooks, and begin with 01_imports.ipynb:
 
     .venv/bin/jupyter lab notebooks
 
-On Windows the commands are in `.venv\\Scripts` instead of `.venv/bin`. Each exercise is a cell to fill in and a cell
-that checks it; hints are below them.
+The first line says nothing where all is well. On Windows the commands are in `.venv\\Scripts` instead of `.venv/bin`.
+Each exercise is a cell to fill in and a cell that checks it; hints are below them.
 """
 
 
