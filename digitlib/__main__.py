@@ -172,6 +172,8 @@ def train(options: argparse.Namespace) -> int:
     recipe = experiments.change(experiments.find(options.recipe), **settings)
     _expect_device(options.device)
     path = options.output or checkpoints.checkpoint_path(recipe)
+    if not path.name:  # an empty name, or the folder of all folders
+        raise ValueError(f"expected a checkpoint's name, as in --output mine.pth, got {str(path)!r}")
     unfinished = path.with_stem(f"{path.stem}-interrupted")  # never in the place of a finished one
     for each in (path, unfinished):
         checkpoints.ensure_writable(each)

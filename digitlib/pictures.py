@@ -21,6 +21,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS, MAX_PIXELS_OF_WEBP = 64_000_000, 24_000_000  # WebP's decoder holds the picture several times over
 SIDE = 400  # pixels of the result: plenty for the network's 28, and a camera's noise is averaged away
 LARGE = 0.4  # of the highest piece: from there on a piece may be a digit, below it is part of one, or a speck
+LEAST_HEIGHT = 5  # pixels of the highest piece: less is no digit
 
 
 class ImageError(ValueError):
@@ -144,6 +145,8 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     if not body.any():
         raise ImageError("expected a digit, found a blank picture; write darker, or crop it closer")
     height = max(piece_heights(skimage.measure.label(body, connectivity=2)))
+    if height < LEAST_HEIGHT:
+        raise ImageError("expected a digit, found a blank picture but for specks; crop it closer")
     near = skimage.morphology.isotropic_dilation(body, 0.1 * height)
     floor = min(np.percentile(smooth[~near], 99.9), threshold) if not near.all() else 0.0
     kept = _drop_specks(near & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold), dark)

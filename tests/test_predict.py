@@ -190,9 +190,12 @@ def test_more_than_a_row_is_refused(model, tmp_path):
     both = np.concatenate([np.pad(row, [(0, 0), (0, width - row.shape[1])]) for row in rows])
     with pytest.raises(ImageError, match="expected one row of digits, found several"):
         predict_number(model, save_ink(both, tmp_path))
-    dots = np.pad(np.ones((1, 5, 5)), [(0, 0), (5, 5), (5, 5)])[0]
-    with pytest.raises(ImageError, match=f"up to {MAX_DIGITS} in a row, found 100 pieces"):
-        predict_number(model, save_ink(np.tile(dots, (1, 100)), tmp_path))
+    dots = np.tile(np.pad(np.ones((6, 6)), 1), (1, 50))
+    with pytest.raises(ImageError, match=f"up to {MAX_DIGITS} in a row, found 50 pieces"):
+        predict_number(model, save_ink(dots, tmp_path))
+    for size, width in [(1, 2), (3, 200), (4, 400)]:
+        with pytest.raises(ImageError, match="blank picture but for specks"):
+            predict_number(model, save_ink(np.pad(np.ones((size, size)), [(9, 9), (9, width)]), tmp_path))
 
 
 def test_writing_of_a_few_pixels_and_a_bar_stay_whole(model):
