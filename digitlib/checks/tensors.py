@@ -1,8 +1,13 @@
 """The checks of notebook 1: libraries, tensors, seeds and gradients."""
 
-import torch
+import itertools
 
-from digitlib.checks.core import NotYet, call, close, exercise, expect, expect_number, expect_tensor
+import torch
+from torch import Tensor
+
+from digitlib.checks.calling import Raised
+from digitlib.checks.core import close
+from digitlib.checks.engine import change, exercise
 
 _LIBRARIES = {  # the job that each of them does, and how a hint puts it
     "torch": ("gradients", "computes, and knows the derivatives of what it computed"),
@@ -12,165 +17,90 @@ _LIBRARIES = {  # the job that each of them does, and how a hint puts it
     "pandas": ("tables", "holds rows and columns with names"),
     "digitlib": ("earlier work", "keeps what this course has built so far"),
 }
-_JOBS = [job for job, _ in _LIBRARIES.values()]
-_OTHER_NAMES = {"pytorch", "plt", "matplotlib.pyplot", "sns", "pd"}
 
 
-@exercise(passed="Each library has one job; when an error names a library, you know which job went wrong.")
-def library_for(answer) -> None:
-    """Take a dict from six jobs to the names of the libraries that do them."""
-    expect(
-        isinstance(answer, dict),
-        "Expected a dict, `{job: library, …}`, with the six jobs of the task as its keys.",
-    )
-    expect(
-        not any(key in _LIBRARIES for key in answer),
-        "Your dict goes from the library to the job; the task wants the jobs as keys.",
-    )
-    for job in _JOBS:
-        expect(job in answer, f'The job "{job}" has no library yet; the keys are spelt as in the task.')
-    extra = [key for key in answer if key not in _JOBS]
-    expect(
-        not extra,
-        f"{len(extra)} of your keys are no jobs of the task, such as {str(extra[:1])[1:-1][:40]}; there are six.",
-    )
-    names = {job: getattr(name, "__name__", name) for job, name in answer.items()}  # a module has a name too
+def _libraries():
+    return {job: name for name, (job, _) in _LIBRARIES.items()}
+
+
+def _read_names(run):
+    answer = run()
+    if not isinstance(answer, dict) or answer.keys() != _libraries().keys():
+        return {"the result": answer}
+    names = {job: str(getattr(name, "__name__", name)).strip().lower() for job, name in answer.items()}
     for job, name in names.items():
-        expect(isinstance(name, str), f'The library for "{job}" should be a name in quotes.')
-        names[job] = name = name.strip().lower()
-        expect(
-            name not in _OTHER_NAMES,
-            f"`{name[:30]}` is another name for one of the six: write it as the task spells it.",
-        )
-        expect(name in _LIBRARIES, f"`{name[:30]}` is none of the six libraries of the task.")
-    expect(
-        (names["pictures"], names["statistics"]) != ("seaborn", "matplotlib"),
-        "The two that draw have changed places: one draws anything, the other builds on it for one purpose.",
-    )
-    expect(
-        (names["gradients"], names["datasets"]) != ("torchvision", "torch"),
-        "Two names with the same beginning have changed places: one of them is made for images alone.",
-    )
-    for job, name in names.items():
-        own_job, what = _LIBRARIES[name]
-        expect(job == own_job, f'`{name}` {what}. Is that what the job "{job}" asks for?')
+        own_job, what = _LIBRARIES.get(name, ("", "is none of the six names, as the task spells them"))
+        if job != own_job:
+            raise Raised(f'`{name[:30]}` {what}. Is that what the job "{job}" asks for?', f"{job} {name}")
+    return {"the result": names}
 
 
-@exercise(
-    passed="(N, 1, 1, 1) beside (N, 1, 28, 28): the axes of length 1 are stretched, the others have to agree."
-)
-def brightened(answer) -> None:
-    """Take uint8 (N, 28, 28) and float32 (N,); return float32 (N, 1, 28, 28), to each image its number added."""
-    for num_images in (28, 3, 1, int(torch.randint(4, 9, ()))):  # 28: where a missing axis raises no error
-        images = torch.randint(0, 256, (num_images, 28, 28), dtype=torch.uint8)
-        images[:, :2] = torch.tensor([0, 255], dtype=torch.uint8).repeat(14)
-        amounts = torch.rand(num_images) * 40 + torch.arange(num_images) * 3 + 10.25
-        batch = call(answer, images, amounts)
-        expect_tensor(batch, what="the batch")
-        _expect_image_axes(batch, num_images)
-        expect(
-            batch.is_floating_point(),
-            f"The batch is {str(batch.dtype).removeprefix('torch.')}, which cannot hold what the sums need: 255 + 1 "
-            "starts again at 0. Networks compute with floats.",
-        )
-        expect(
-            batch.dtype == torch.float32,
-            f"The batch is {str(batch.dtype).removeprefix('torch.')}; the task asks for float32.",
-        )
-        _recognise_sum(batch.double(), images.double()[:, None], amounts.double())
+library_for = exercise(
+    "library_for",
+    passed="Each library has one job; when an error names a library, you know which job went wrong.",
+    given=lambda: [("the six jobs", ())], right=_libraries, observe=_read_names, value=True,
+    returns="a dict, `{job: library, …}`, with the six jobs of the task as its keys",
+    wrong={"Your dict goes from the library to the job; the task wants the jobs as keys.":
+           lambda: {name: job for job, name in _libraries().items()}},
+)  # fmt: skip
 
 
-def _expect_image_axes(batch, num_images: int) -> None:
-    shape = tuple(batch.shape)
-    if num_images == 1:
-        expect(
-            shape == (1, 1, 28, 28),
-            f"For a batch of one image the shape is {shape}, where (1, 1, 28, 28) is expected.",
-        )
-        return
-    expect(
-        shape != (num_images, 28, 28, 1),
-        f"The batch has the shape {shape}: the new axis stands at the end, and the channels come second.",
-    )
-    expect(
-        shape[:2] != (num_images, num_images) or len(shape) != 4,
-        f"The batch has the shape {shape}: every number was added to every image. Write the two shapes below each "
-        "other, from the last axis backwards.",
-    )
-    expect(
-        len(shape) == 4,
-        f"The batch has {len(shape)} axes, where a batch of images has four; each `None` in an index adds one.",
-    )
-    expect(
-        shape not in ((1, num_images, 28, 28), (num_images, 28, 1, 28)),
-        f"The batch has the shape {shape}: the new axis stands in the wrong place. The order is images, channels, "
-        "rows, columns.",
-    )
-    expect(
-        shape == (num_images, 1, 28, 28),
-        f"For {num_images} images the batch has the shape {shape}, where {(num_images, 1, 28, 28)} is expected.",
-    )
+def _brighter(images, amounts):
+    pixels = images.unsqueeze(1).float()
+    added = amounts.view(-1, 1, 1, 1)
+    return pixels + added
 
 
-def _recognise_sum(batch, pixels, amounts) -> None:
-    """Compare with what typical mistakes give; pixels are float64 (N, 1, 28, 28)."""
-    added = amounts[:, None, None, None]
-    if close(batch, pixels + added):
-        return
-    if len(amounts) == 28:
-        expect(
-            not close(batch, pixels + amounts),
-            "The numbers were added along the columns: with 28 of them nothing warns you. Give `amounts` the axes that "
-            "make it one number for each image.",
-        )
-        expect(
-            not close(batch, pixels + amounts[:, None]),
-            "The numbers were added along the rows: with 28 of them nothing warns. Count the axes from the last one.",
-        )
-    for wrong, hint in [
-        (pixels, "The images are unchanged: nothing was added to them."),
-        (
-            (pixels + added.floor()) % 256,
-            "The sums went past 255 and began again at 0: make floats before you add.",
-        ),
-        ((pixels + added) % 256, "The sums went past 255 and began again at 0: make floats before you add."),
-        (pixels + added.floor(), "The numbers to add have lost their fractions: keep them floats."),
-        (pixels + added.round(), "The numbers to add were rounded: keep them as they are."),
-        (pixels + amounts.max(), "Every image got the largest of the numbers; each has one of its own."),
-        (added.expand_as(pixels), "The pixels are gone, and only the numbers are left."),
-        (torch.zeros_like(pixels), "All values are 0: the pixels are gone."),
-        ((pixels + added).clamp(max=255), "Values above 255 were cut off; here they may stay as they are."),
-        (((pixels + added) / 255), "The sums were scaled by 255; here the values should stay as they are."),
-        ((pixels / 255 + added), "The pixels were scaled to 0 to 1; here they should stay as they are."),
-        (pixels * added, "The numbers were multiplied with the pixels, where they should be added."),
-        (pixels - added, "The numbers were subtracted, so that the images become darker."),
-        (pixels + amounts[0], "Every image got the first number; each has one of its own."),
-        (pixels + amounts.mean(), "Every image got the mean of the numbers; each has one of its own."),
-        (pixels + amounts.sum(), "Every image got the sum of all numbers; each has one of its own."),
-        (pixels + added.flip(0), "The numbers were handed out in the wrong order."),
-        (
-            pixels + amounts.cumsum(0)[:, None, None, None],
-            "The numbers add up from image to image; each image gets its own alone.",
-        ),
-        (added.expand_as(pixels), "The pixels are gone: the batch holds only the numbers to add."),
-        (
-            (pixels + added).transpose(2, 3),
-            "Rows and columns have changed places: add axes, do not swap them.",
-        ),
-        (pixels.transpose(2, 3) + added, "Rows and columns have changed places: add axes, do not swap them."),
-    ]:
-        expect(not close(batch, wrong), hint)
-    largest, place = (batch - pixels - added).abs().flatten(1).max(dim=1)
-    image = int(largest.argmax())
-    before, after = (each[image].flatten()[place[image]] for each in (pixels, batch))
-    raise NotYet(
-        f"{int((largest > 0.01).sum())} of {len(amounts)} images differ from what is expected; in image {image}, for "
-        f"example, a pixel {before:g} became {after:g}, where the number to add is {amounts[image]:.2f}."
-    )
+_SUM, _AXES = "pixels + added", "-1, 1, 1, 1"
+brightened = exercise(
+    "brightened",
+    passed="(N, 1, 1, 1) beside (N, 1, 28, 28): the axes of length 1 are stretched, the others have to agree.",
+    given=lambda: [(case, (torch.randint(256, (n, 28, 28)).byte(), 40 * torch.rand(n) + torch.arange(n) + 10))
+                   for case, n in (("28 images", 28), ("3 images", 3), ("a batch of one image", 1))],
+    right=_brighter, returns="float32 (N, 1, 28, 28)",
+    wrong={
+        "The numbers were added along the columns or the rows: with 28 of them nothing warns you. Give `amounts` the "
+        "axes that make it one number for each image.": [(".view(-1, 1, 1, 1)", ""), (_AXES, "-1, 1")],
+        "Every number was added to every image. Write the two shapes below each other, from the last axis backwards.":
+            (_AXES, "-1, 1, 1"),
+        "The new axis stands in the wrong place. The order is images, channels, rows, columns.": [
+            ("ze(1)", "ze(0)", _AXES, "-1, 1, 1"), ("ze(1)", "ze(2)"), ("ze(1)", "ze(3)")],
+        "The sums went past 255 and began again at 0: make floats before you add.": [
+            (_SUM, f"({_SUM}.floor()) % 256"), (_SUM, f"({_SUM}) % 256"), (_SUM, f"({_SUM}).byte()")],
+        "Values above 255 were cut off; here they may stay as they are.": (_SUM, f"({_SUM}).clamp(max=255)"),
+        "Something was scaled by 255; here pixels and numbers stay as they are.": [
+            ("float()", "float() / 255"), (_SUM, f"({_SUM}) / 255"), ("= amounts", "= 255 * amounts")],
+        "The numbers were multiplied with the pixels, or subtracted: add them.": [("+ a", "* a"), ("+ a", "- a")],
+        "Every image got the same number, or nothing. Each has one of its own.": [
+            ("+ added", plus) for plus in ("", *(f"+ amounts{one}" for one in ("[0]", ".mean()", ".max()", ".sum()")))],
+        "The numbers have lost their fractions or their order, or add up from image to image: keep them as they are.": [
+            ("= amounts", f"= amounts.{other}") for other in ("int()", "round()", "flip(0)", "cumsum(0)")],
+    },
+)  # fmt: skip
+
+
+def _look_at_noise(run, image, num_copies, seed):
+    before = torch.get_rng_state()
+    result = run(image, num_copies, seed)
+    untouched = torch.equal(before, torch.get_rng_state())
+    if not isinstance(result, Tensor) or result.shape != (num_copies, *image.shape):
+        return {"the result": result}
+    noise = result.detach() - image
+    pairs = itertools.combinations(noise.flatten(1).sort(1).values, 2)
+    found = f"from {noise.min() + 1e-3:.1f} to {noise.max():.1f}, with the mean {noise.mean():.1f} and the deviation"
+    return {
+        "two calls with the same seed give the same copies": close(run(image, num_copies, seed), result),
+        "two different seeds give different copies": not close(run(image, num_copies, seed + 1_000), result),
+        "the number of pairs of copies with the same random numbers": sum(close(*pair) for pair in pairs),
+        "each pixel of each copy has noise of its own": min(noise.std(1).min(), noise.std(2).min()).item()
+        > 1e-3,
+        "the noise": f"{found} {noise.std():.1f}",
+        "torch's shared random numbers stay untouched": untouched,
+        "the result": torch.zeros_like(result),
+    }
 
 
 def _same_noise(image, num_copies, seed):
-    """The program of the bug hunt, as it stands in the notebook."""
     copies = []
     for _ in range(num_copies):
         generator = torch.Generator().manual_seed(seed)
@@ -178,267 +108,93 @@ def _same_noise(image, num_copies, seed):
     return torch.stack(copies)
 
 
-@exercise(
+_SEEDED = "    generator = torch.Generator().manual_seed(seed)\n"
+noisy_copies = exercise(
+    "noisy_copies",
     passed="A generator goes on from where it was: seed it once, then draw as often as you need.",
-    blank=_same_noise,
-)
-def noisy_copies(answer) -> None:
-    """Take a float32 image (H, W), a number of copies and a seed; each copy has noise of its own, repeatable."""
-    height, width = (int(side) for side in torch.randint(8, 20, (2,)))
-    image = 20 * torch.rand(height, width)
-    seed = int(torch.randint(1, 10_000, ()))
-    before = torch.get_rng_state()
-    copies = call(answer, image, 6, seed)
-    shared = not torch.equal(before, torch.get_rng_state())
-    noise = expect_tensor(copies, (6, height, width), what="the copies") - image
-    expect(
-        copies.dtype == torch.float32,
-        f"The copies are {str(copies.dtype).removeprefix('torch.')}, and the image float32: they should be alike.",
-    )
-    blank_copies = [number for number in range(6) if noise[number].abs().max() < 1e-3]
-    expect(
-        len(blank_copies) in (0, 6),
-        f"Copy {(blank_copies or [0])[0]} is the image itself; each of the copies should have noise of its own.",
-    )
-    expect(
-        noise.abs().max() > 1e-3, "The copies are all equal to the image: there is no noise in them any more."
-    )
-    _expect_repeatable(answer, image, seed, copies)
-    growth = torch.diff(noise, dim=0)
-    expect(
-        not (noise[-1].max() > 1.05 and growth.min() > -1e-3 and growth.max() < 1.001),
-        "The noise adds up from copy to copy: each one should start from the image that was given.",
-    )
-    same = [(i, k) for i in range(6) for k in range(i) if close(noise[i], noise[k], 1e-5)]
-    expect(
-        len(same) < 15,
-        "All copies have the same noise. Follow the generator through the loop: where is it when a copy is drawn?",
-    )
-    expect(not same, f"{len(same)} pairs of copies have the same noise; each should have noise of its own.")
-    ordered = noise.flatten(1).sort(dim=1).values
-    expect(
-        any(not close(ordered[0], other, 1e-5) for other in ordered[1:])
-        or close(noise.std(dim=(1, 2)), torch.zeros(6), 1e-3),
-        "Every copy has the same random numbers, in other places only: each should draw numbers of its own.",
-    )
-    for axis, what in ((1, "rows"), (2, "columns")):
-        expect(
-            not close(noise.amax(dim=axis), noise.amin(dim=axis), 1e-3)
-            or close(noise.std(dim=(1, 2)), torch.zeros(6)),
-            f"All {what} of a copy have the same noise: each pixel needs a number of its own.",
-        )
-    expect(
-        not close(noise.std(dim=(1, 2)), torch.zeros(6), 1e-3),
-        "All pixels of a copy have the same noise: each pixel needs a number of its own.",
-    )
-    expect(
-        -1e-4 < noise.min() and noise.max() < 1.0001 and noise.mean() > 0.4 and noise.max() > 0.9,
-        "The noise should be as `torch.rand` draws it, evenly between 0 and 1, added to the image; yours goes from "
-        f"{noise.min():.2f} to {noise.max():.2f}.",
-    )
-    expect(noise.mean() < 0.6, f"The noise has the mean {noise.mean():.2f}, where about 0.5 is expected.")
-    inside = float(((noise > 0.1) & (noise < 0.9)).double().mean())
-    expect(
-        0.65 < inside < 0.95,
-        f"Evenly spread noise has about 0.8 of its values between 0.1 and 0.9; of yours it is {inside:.2f}.",
-    )
-    expect(
-        not shared,
+    given=lambda: [(case, (20 * torch.rand(60, 70), num_copies, seed)) for case, num_copies, seed in (
+        ("6 copies", 6, int(torch.randint(1, 9999, ()))), ("a single copy", 1, 7), ("3 copies and the seed 0", 3, 0))],
+    right=change(_same_noise, "    " + _SEEDED, "", "    for", _SEEDED + "    for"), blank=_same_noise,
+    observe=_look_at_noise, returns="float32 (num_copies, H, W)",
+    wrong={
+        "All copies have the same noise. Follow the generator through the loop: where is it when a copy is drawn?":
+            ("stack(copies)", "stack(num_copies * copies[:1])"),
+        "The copies are all equal to the image: there is no noise in them any more.": ("+ torch", "+ 0 * torch"),
+        "Two different seeds give the same copies: is `seed` still used?": ("manual_seed(seed)", "manual_seed(0)"),
         "Your program uses the random numbers that all of torch shares, and so changes what others draw after it. "
-        "Use a generator of its own.",
-    )
-    single = call(answer, image, 1, seed)
-    expect_tensor(single, (1, height, width), what="a single copy")
-    zero = expect_tensor(call(answer, image, 3, 0), (3, height, width), what="the copies")
-    expect(
-        not any(close(zero[i], zero[k], 1e-5) for i in range(3) for k in range(i)),
-        "With the seed 0 some copies have the same noise: how does the seed of each copy come about?",
-    )
+        "Use a generator of its own.": [("torch.Generator()", "torch"), (", generator=generator", "")],
+        "The noise adds up from copy to copy: each one should start from the image that was given.":
+            ("image + torch", "(copies or [image])[-1] + torch"),
+    },
+)  # fmt: skip
 
 
-def _expect_repeatable(answer, image, seed, copies) -> None:
-    torch.rand(3)  # an honest answer does not notice
-    expect(
-        close(call(answer, image, 6, seed), copies, 1e-6),
-        "Two calls with the same seed give different copies: the random numbers are not repeatable any more.",
-    )
-    expect(
-        not close(call(answer, image, 6, seed + 1_000), copies, 1e-6),
-        "Two different seeds give the same copies: is `seed` still used?",
-    )
+def _slopes():
+    goal, more = (2 + 3 * torch.rand(2)).tolist()
+    yield "a parabola", (lambda x: (x - goal) ** 2, goal + more, 0.07, 4)
+    yield "waves", (lambda x: 3 * torch.sin(x), 0.3 + more / 25, 0.04, 6)
+    yield "a rate so large that a step may climb", (lambda x: x**4 / 40 + x, 1.9 + more / 50, 1.6, 4)
+    yield "0 steps", (lambda x: (x - goal) ** 2, goal + more, 0.15, 0)
 
 
-@exercise(passed="Clear, backward, step: you have written the heart of every training in this course.")
-def descend(answer) -> None:
-    """Take a function, a start, a learning rate and a number of steps; return the x that gradient descent reaches."""
-    goal = 2 + 3 * torch.rand(()).item()
-    parabola = _Watched(lambda x: (x - goal) ** 2, lambda x: 2 * (x - goal))
-    quartic = _Watched(lambda x: x**4 / 40 + x, lambda x: x * x * x / 10 + 1)
-    waves = _Watched(lambda x: 3 * torch.sin(x), lambda x: 3 * torch.cos(torch.tensor(x)).item())
-    start = goal + 2.5 + torch.rand(()).item()
-    start += 1.5 * (int(start) == 5)  # apart from the lesson's own start, 5
-    for function, at, rate, steps in [
-        (parabola, start, 0.1, 3),
-        (parabola, start, 0.07, 4),
-        (parabola, start, 0.15, 0),
-        (quartic, 2.6 + torch.rand(()).item() / 5, 0.11, 5),
-        (waves, 0.3 + torch.rand(()).item() / 5, 0.04, 6),
-        (parabola, goal - 3.5, 0.12, 7),
-        (parabola, start, 1.04, 4),  # so large that each step climbs higher
-    ]:
-        found = _descended(answer, function, at, rate, steps)
-        place = expect_number(found, what="the final `x`")
-        expect(
-            rate < 1 or not close(place, at, 1e-6),
-            f"With the rate {rate} every step climbs, and you return the start: the task asks for the last `x`, not "
-            "for the best.",
-        )
-        _recognise_descent(place, function, at, rate, steps)
-        expect(
-            not (isinstance(found, torch.Tensor) and found.requires_grad),
-            "Your `x` is right, but still a tensor that autograd watches; the task asks for a number.",
-        )
+def _watch_descent(run, function, *others):
+    watched = []
+
+    def noting(x):
+        watched.append(isinstance(x, Tensor) and x.requires_grad)
+        return function(torch.as_tensor(x))
+
+    result = run(noting, *others)
+    return {
+        "the function is given a tensor that autograd watches": any(watched) or others[-1] == 0,
+        "the result": result,
+        "the number is free of autograd's record": not getattr(result, "requires_grad", False),
+    }
 
 
-class _Watched:
-    """A function of one tensor that remembers whether anything it was given was watched by autograd."""
-
-    def __init__(self, function, derivative) -> None:
-        self.function, self.derivative, self.calls, self.watched = function, derivative, 0, 0
-
-    def __call__(self, x):
-        self.calls += 1
-        self.watched += isinstance(x, torch.Tensor) and x.requires_grad
-        return self.function(x if isinstance(x, torch.Tensor) else torch.tensor(float(x)))
-
-    def path(self, start: float, rate: float, steps: int, *, add_up=False, sign=-1, slope=None) -> float:
-        """Return where descent ends; add_up: with gradients that nobody clears; slope: in the derivative's place."""
-        x, total = start, 0.0
-        for _ in range(steps):
-            total = (slope or self.derivative)(x) + (total if add_up else 0.0)
-            x += sign * rate * total
-        return x
+def _downhill(function, start, learning_rate, num_steps):
+    x = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        x.grad = None
+        value = function(x)
+        value.backward()
+        with torch.no_grad():
+            x -= learning_rate * x.grad
+    return x.item()
 
 
-def _with_momentum(function: _Watched, start: float, rate: float, steps: int) -> float:
-    x, speed = start, 0.0
-    for _ in range(steps):
-        speed = 0.9 * speed + function.derivative(x)
-        x -= rate * speed
-    return x
-
-
-def _descended(answer, function: _Watched, start: float, rate: float, steps: int) -> float | torch.Tensor:
-    function.calls = function.watched = 0
-    try:
-        found = call(answer, function, start, rate, steps)
-    except NotYet as hint:
-        text = str(hint)
-        if "leaf Variable" in text:
-            raise NotYet(
-                "torch refuses: you change `x` in place while autograd watches it. The step itself should not be "
-                "recorded; the lesson's last picture shows how."
-            ) from None
-        if "NoneType" in text or "not a leaf" in text:
-            raise NotYet(
-                "`x.grad` is None where you use it: either it was cleared before the step, or `x` was replaced by the "
-                "result of a computation, which keeps no gradient."
-            ) from None
-        if "does not require grad" in text:
-            raise NotYet(
-                "Autograd does not watch `x` when you call `backward()`. It needs a tensor that requires a gradient, "
-                "that is not replaced by another one, and a function that is called outside `no_grad`."
-            ) from None
-        if "floating point" in text:
-            raise NotYet("Whole numbers have no gradient in torch: make a float tensor of `start`.") from None
-        if "second time" in text:
-            raise NotYet(
-                "`backward()` walked the same record twice: call the function anew in each step, at the new `x`."
-            ) from None
-        raise
-    expect_number(found, what="the final `x`")
-    expect(
-        steps == 0 or function.watched,
-        "The function was never given a tensor that autograd watches. The task asks for `backward()`, not for "
-        "differences or a formula.",
-    )
-    return found
-
-
-def _recognise_descent(found: float, function: _Watched, start: float, rate: float, steps: int) -> None:
-    if close(found, function.path(start, rate, steps)):
-        return
-    case = f"from {start:.3f}, rate {rate}, {steps} step{'s' * (steps != 1)}"
-    expect(
-        steps > 0,
-        f"With 0 steps `x` stays where it started, at {start:.3f}; yours is {found:.3f}.",
-    )
-    end = function.path(start, rate, steps)
-    value = function.function(torch.tensor(end)).item()
-    for wrong, hint in [
-        (
-            start,
-            "`x` is still where it started. Does the step use the gradient, and does it change `x` itself?",
-        ),
-        (
-            function.path(start, rate, steps, sign=1),
-            "`x` climbs: the derivative points uphill, and you want to go the other way.",
-        ),
-        (
-            function.path(start, rate, steps, add_up=True),
-            "After the first step you go too far: `backward()` adds to the gradients that are there already.",
-        ),
-        (function.path(start, rate, steps, add_up=True, sign=1), "`x` climbs, and its gradients add up."),
-        (function.path(start, rate, steps - 1), "One step too few: count the passes of your loop."),
-        (function.path(start, rate, steps + 1), "One step too many: count the passes of your loop."),
-        (function.path(start, rate, 1), "Only one step was taken: is the return inside the loop?"),
-        (
-            function.path(start, 1.0, steps),
-            "The learning rate is not used: the step is its product with the gradient.",
-        ),
-        (function.path(start, 0.1, steps), "The learning rate is always 0.1; use the one that is given."),
-        (
-            function.derivative(function.path(start, rate, steps - 1)),
-            "This is the last gradient; return the `x` that was reached.",
-        ),
-        (
-            function.path(int(start), rate, steps),
-            "The descent begins at a whole number: keep `start` as it is.",
-        ),
-        (_with_momentum(function, start, rate, steps), "The steps have momentum; the task asks for none."),
-        (function.path(start, rate, 20), "There are always 20 steps; take as many as are asked for."),
-        (function.path(5.0, rate, steps), "You always begin at 5; begin where `start` says."),
-        (
-            start - rate * steps * function.derivative(start),
-            "The gradient was computed once, at the start; it changes with `x`, so each step needs a new one.",
-        ),
-        (
-            function.path(start, rate, steps, slope=lambda x: function.function(torch.tensor(x)).item()),
-            "The step uses the value of the function, where it should use its derivative.",
-        ),
-        (
-            function.path(start, 1 / rate, steps),
-            "The gradient is divided by the learning rate, where it should be multiplied by it.",
-        ),
-        (function.derivative(start), "This is the gradient at the start; return the `x` that was reached."),
-        (
-            function.path(start, rate / steps, steps),
-            "The step is divided by the number of steps; it should not be.",
-        ),
-        (
-            start - rate * steps,
-            "Every step has the same length: it should be the learning rate times the gradient.",
-        ),
-        (value, "This is the value of the function at the end; return the `x` that was reached."),
-        (function.derivative(end), "This is the gradient at the end; return the `x` that was reached."),
-    ]:
-        expect(not close(found, wrong, 1e-5), f"{hint} ({case[0].upper()}{case[1:]}.)")
-    for digits in (0, 1, 2, 3):
-        expect(
-            found not in (round(end, digits), int(end)),
-            f"Your `x` is {found:g}, and unrounded it would be right: return it with all its digits.",
-        )
-    raise NotYet(
-        f"{case[0].upper()}{case[1:]}: your `x` ends at {found:.4f}, which is not where descent leads. Try it by hand "
-        "for one step on the parabola."
-    )
+_END, _COUNT, _STEP, _OFF = (
+    "    return x.item()",
+    "(num_steps)",
+    "learning_rate * x.grad",
+    "with torch.no_grad()",
+)
+descend = exercise(
+    "descend",
+    passed="Clear, backward, step: you have written the heart of every training in this course.",
+    given=_slopes, right=_downhill, observe=_watch_descent, returns="one number, the `x` that is reached",
+    wrong={
+        "After the first step you go too far: `backward()` adds to the gradients that are there already.":
+            ("x.grad = None", "pass"),
+        "`x` climbs: the derivative points uphill, and you want to go the other way.": ("-=", "+="),
+        "`x` is still where it started. Does the step use the gradient, and does it change `x` itself?": [
+            ("x -=", "y = x -"), (_OFF, f"x.grad.zero_()\n        {_OFF}")],
+        "Only one step was taken: is the return inside the loop?": [
+            (_END, "    " + _END), (_END, f"    {_END}\n    return start")],
+        "There is one step too few or too many, or always 20: count the passes of your loop.": [
+            (_COUNT, f"({count})") for count in ("num_steps - 1", "num_steps + 1", "20")],
+        "The learning rate is not used, or always 0.1: the step is the given one times the gradient.": [
+            (_STEP, "x.grad"), (_STEP, "0.1 * x.grad")],
+        "The step uses the value of the function, where it should use its derivative.": ("x.grad\n", "value\n"),
+        "The descent does not begin at `start`: keep it as it is, no whole number and not the 5 of the lesson.": [
+            ("tensor(start", "tensor(5.0"), ("tensor(start", "tensor(float(int(start))")],
+        "This is the value of the function or a gradient; return the `x` that was reached.": [
+            ("x.item()", f"{other}.item()") for other in ("function(x)", "x.grad", "value")],
+        "`x.grad` is None where you use it: there was no `backward()` yet, the gradient was cleared, or `x` was "
+        "replaced by the result of a computation, which keeps no gradient.": [
+            ("= None", ".zero_()"), (_OFF, f"x.grad = None\n        {_OFF}"), (_OFF, "if 1", "-=", "= x -")],
+        "Autograd does not watch `x`: it needs a float tensor that requires a gradient, and no `no_grad`.": [
+            (", requires_grad=True", ""), ("start, r", "int(start), r"), ("value =", f"{_OFF}: value =")],
+        "Your `x` is right, but still a tensor that autograd watches; the task asks for a number.": ("x.item()", "x"),
+    },
+)  # fmt: skip
