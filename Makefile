@@ -25,7 +25,7 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CU
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help book pdf test lab lint format notebooks results bench choose tolerances weights handwriting student assignment new-exercise mutants lock clean distclean
+.PHONY: help book pdf test lab lint format notebooks results bench choose tolerances weights handwriting student assignment course grade try-class new-exercise mutants lock clean distclean
 
 help: ## list these targets
 	@echo "Reading Handwritten Digits: a first course in deep learning"
@@ -82,6 +82,15 @@ student: $(STAMP) ## make the edition without solutions, run it left blank, and 
 
 assignment: $(STAMP) ## make nbgrader's source of a notebook in dist/class (make assignment NB=07)
 	$(TOOL)assignment $(NB)
+
+course: $(STAMP) ## make nbgrader's source of all eleven notebooks in dist/class
+	$(TOOL)assignment $(wildcard notebooks/*.ipynb)
+
+grade: $(STAMP) ## grade what a class has handed in, and report on it (make grade NB=07; COURSE=folder, or dist/class)
+	$(TOOL)grade $(NB) $(if $(COURSE),--course $(COURSE))
+
+try-class: $(STAMP) ## grade a made-up class of 300 in which one in ten is broken (make try-class NB=07; half an hour)
+	$(BIN)/python -m tests.classroom $(or $(NB),07) 300
 
 new-exercise: $(STAMP) ## scaffold an exercise, its check and its answers (make new-exercise NB=07 ID=count_batches)
 	$(TOOL)new_exercise $(NB) $(ID)
