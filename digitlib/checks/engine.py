@@ -240,14 +240,14 @@ def _general(looked: Looked) -> str | None:
 
 
 def _partly(looked: Looked) -> str | None:
-    """Return the hint of the misconception that explains most of what is off, in part of the cases at least."""
+    """Return the hint of the misconception that explains most of what is off, and a quarter of it at least."""
     exercise, best, most = looked.exercise, None, 0.0
     for hint, wrong in examples(exercise).items():
         for each in wrong:
             seen = look(exercise, made(exercise.right, each), looked.seed)
             share = sum(_share(exercise, *case) for case in zip(looked.off, looked.right, seen))
             best, most = (hint, share) if share > most else (best, most)
-    return best
+    return best if most > sum(map(bool, looked.off)) / 4 else None
 
 
 def _share(exercise: Exercise, off: list[tuple], right: dict, seen: dict) -> float:
