@@ -3,298 +3,191 @@
 import random
 
 import torch
-from torch import Tensor
 
-from digitlib.checks.core import NotYet, call, describe_value, exercise, expect, expect_number
-
-
-@exercise(passed="A file format is a promise about bytes; whoever knows it needs no library.")
-def idx_lengths(answer) -> None:
-    """Take the first bytes of an IDX file, header and a little more; return the lengths of its axes."""
-    for num_axes in (3, 1, 4, 2, 1):
-        lengths = [random.randrange(20_000_000, 2_000_000_000) for number in range(num_axes)]
-        kind = random.choice([9, 11, 13])  # none of them a number of axes, nor MNIST's 8
-        header = bytes([0, 0, kind, num_axes]) + b"".join(length.to_bytes(4, "big") for length in lengths)
-        more = bytes(random.choices(range(1, 256), k=64))  # the pixels that follow
-        try:
-            found = call(answer, header + more)
-        except NotYet as hint:
-            if "NumPy array" in str(hint):
-                raise NotYet(
-                    "Your function returns a NumPy array; the task asks for a list of `int`."
-                ) from None
-            raise
-        if isinstance(found, int) and num_axes == 1:
-            raise NotYet("Return a list, also where there is a single axis.")
-        expect(
-            isinstance(found, list | tuple),
-            f"Expected a list with one length for each axis, got {describe_value(found)}.",
-        )
-        expect(
-            all(isinstance(value, int) for value in found),
-            f"The lengths should be whole numbers, but your list holds {describe_value((*found, 0)[0])}: put the four "
-            "bytes of a length together to one `int`.",
-        )
-        if list(found) != lengths:
-            _explain_lengths(list(found), lengths, header, more)
+from digitlib.checks.engine import change, exercise
 
 
-def _explain_lengths(found: list[int], lengths: list[int], header: bytes, more: bytes) -> None:
-    """Raise NotYet with what is wrong about lengths that are not those of the header."""
-    axes, everything = len(lengths), header + more
-
-    def read(start: int, count: int, order: str = "big", width: int = 4) -> list[int]:
-        return [int.from_bytes(everything[start + 4 * i :][:width], order) for i in range(count)]
-
-    case = f"The number of axes in the header is {axes}; you return {len(found)} length{'s' * (len(found) != 1)}."
-    for wrong, hint in [
-        (lengths[::-1], "The lengths come in the wrong order: the first axis is stored first."),
-        (
-            read(4, axes, "little"),
-            "The bytes of each length are read the wrong way round: the largest comes first.",
-        ),
-        (read(0, axes), "You begin with the first byte of the file, where the lengths do not begin yet."),
-        (
-            read(0, axes + 1),
-            "The first of your lengths is made of the four bytes before them: type and axes.",
-        ),
-        (read(4, axes, width=1), "Each length takes four bytes, and you read one."),
-        (read(7, axes, width=1), "Each length takes four bytes, and you read the last one alone."),
-        (read(4, axes, width=2), "Each length takes four bytes, and you read two."),
-        (read(6, axes, width=2), "Each length takes four bytes, and you read two."),
-        (read(4, axes, width=3), "Each length takes four bytes, and you read three."),
-        (read(5, axes, width=3), "Each length takes four bytes, and you read three."),
-        (
-            [sum(header[4 + 4 * i :][:4]) for i in range(axes)],
-            "You add the four bytes up, as if they were equal.",
-        ),
-        (
-            [int.from_bytes(everything[4 + i :][:4], "big") for i in range(axes)],
-            "Each length begins one byte after the one before it; but a length takes four bytes.",
-        ),
-        (
-            [int.from_bytes(everything[4 + 4 * i :][:5], "big") for i in range(axes)],
-            "Each length takes four bytes, and you read five.",
-        ),
-        ([axes, *lengths], f"{case} The first of them is the number of axes itself."),
-        (read(5, axes), "You begin one byte too late."),
-        (read(3, axes), "You begin one byte too early."),
-        (read(8, axes), "You skip the first length."),
-        (list(header[4:]), f"{case} Four bytes make one length; you return each byte by itself."),
-        (read(4, 3), f"{case} Not every file has three axes: the header says how many there are."),
-        (read(4, 1), f"{case} There is one length for each axis."),
-        (read(4, axes - 1), f"{case} The last axis is missing."),
-        (read(4, axes + 1), f"{case} The last one is made of pixels, behind the header's end."),
-        (read(4, header[2]), f"{case} The third byte is the type of the numbers; which one counts the axes?"),
-    ]:
-        expect(found != wrong, hint)
-    expect(len(found) == axes, f"{case} Which byte of the header counts them?")
-    place = next(number for number in range(axes) if found[number] != lengths[number])
-    raise NotYet(
-        f"Length {place + 1} of {axes} is {found[place]}, and not what its four bytes "
-        f"{list(header[4 + 4 * place :][:4])} make together."
-    )
+def _whole(run, *given):
+    result = run(*given)
+    floats = isinstance(result, list | tuple) and any(isinstance(each, float) for each in result)
+    return {"the result": result, "the numbers are whole (int), as `range` and indices need them": not floats}
 
 
-@exercise(passed="Whoever divides by the number of batches should know how large the last one is.")
-def count_batches(answer) -> None:
-    """Take a number of images and a batch size; return the number of batches, and the size of the last one."""
-    size = random.randrange(6, 11)
-    cases = [
-        (size * 7 + 2, size),
-        (size * 9 + size - 1, size),
-        (size * 4, size),
-        (size - 3, size),
-        (size, size),
-    ]
-    cases += [(size * 3 + 1, size), (17, 1), (1, 1), (1, 256), (60_000, 256)]
-    for num_images, batch_size in cases:
-        number, last = -(-num_images // batch_size), (num_images - 1) % batch_size + 1
-        found = call(answer, num_images, batch_size)
-        case = f"{num_images:,} images in batches of {batch_size}"
-        expect(
-            isinstance(found, tuple | list) and len(found) == 2,
-            f"Expected two numbers, the number of batches and the size of the last one, got {describe_value(found)}.",
-        )
-        for value, what in zip(found, ("the number of batches", "the size of the last batch"), strict=True):
-            whole = expect_number(value, what=what)
-            expect(
-                whole == int(whole),
-                f"{case}: {what} is {whole:g}, and there is no part of a batch or of an image. `//` divides into whole "
-                "numbers.",
-            )
-            expect(
-                not isinstance(value, float),
-                f"{case}: {what} is {float(value)!r}, a float; `range` and indices take whole numbers (int) alone.",
-            )
-        found = (int(found[0]), int(found[1]))
-        if found != (number, last):
-            _explain_counts(found, number, last, num_images, batch_size, case)
+def _headers():
+    for axes in (3, 1, 4, 2):
+        header = bytes(
+            [0, 0, random.choice([9, 11, 13]), axes]
+        )  # a type that is no number of axes, nor MNIST's 8
+        lengths = [random.randrange(20_000_000, 2_000_000_000).to_bytes(4, "big") for _ in range(axes)]
+        pixels = bytes(random.choices(range(1, 256), k=64))
+        yield f"a file with axes: {axes}", (header + b"".join(lengths) + pixels,)
 
 
-def _explain_counts(found, number, last, num_images, batch_size, case) -> None:
-    expect(found != (last, number), f"{case}: the two numbers have changed places.")
+def _lengths(header):
+    axes = header[3]
+    places = [4 + 4 * axis for axis in range(axes)]
+    return [int.from_bytes(header[place : place + 4], "big") for place in places]
+
+
+_AXES, _FOUR, _LIST = "axes = header[3]", "place : place + 4", "return ["
+idx_lengths = exercise(
+    "idx_lengths",
+    passed="A file format is a promise about bytes; whoever knows it needs no library.",
+    given=_headers, right=_lengths, observe=_whole, plain=True, returns="a list of int, one length for each axis",
+    wrong={
+        "The bytes of each length are read the wrong way round: the largest comes first.": ('"big"', '"little"'),
+        "Each length takes four bytes, and you read fewer or more.": [(_FOUR, f"place{other}") for other in (
+            " : place + 1", " : place + 2", " : place + 3", " : place + 5", " + 3 : place + 4", " + 2 : place + 4")],
+        "Four bytes make one length: you return each by itself, add them up, or begin one byte after another.": [
+            (_LIST, "return list(header[4 : 4 + 4 * axes]) or ["), ("4 * axis", "axis"),
+            ("int.from_bytes(", "sum(", ', "big")', ")")],
+        "You begin at the wrong byte: four come before the first length, zeros, the type and the number of axes.": [
+            *[("4 + 4", f"{start} + 4") for start in (0, 1, 2, 3, 5, 8)], ("4 +", "0 +", "(axes)", "(axes + 1)"),
+            (_LIST, "return [axes] + [")],
+        "Not every file has as many axes: the header says how many there are. Which of its bytes is it?": [
+            (_AXES, f"axes = {axes}") for axes in ("3", "1", "header[2]")],
+        "The last of your lengths is made of pixels, behind the header's end, or it is missing.": [
+            ("(axes)", "(axes - 1)"), ("(axes)", "(axes + 1)"), (_AXES, "axes = (len(header) - 4) // 4")],
+    },
+)  # fmt: skip
+
+
+def _counted(num_images, batch_size):
     full, rest = divmod(num_images, batch_size)
-    if rest:
-        expect(
-            found[0] != full,
-            f"{case}: the ragged last batch is not counted. `//` leaves out what does not fill a batch.",
-        )
-        expect(
-            found != (number, batch_size),
-            f"{case}: the last batch gets what is left over, which is less than a full one.",
-        )
-        expect(
-            found != (number, num_images // number),
-            f"{case}: {found[1]} is the mean size of a batch; all batches but the last are full.",
-        )
-        expect(
-            found[1] != batch_size - rest, f"{case}: this is what the last batch lacks, not what it holds."
-        )
-    else:
-        expect(
-            found[0] != full + 1,
-            f"{case}: the images fill every batch, and nothing is left for one more.",
-        )
-        expect(
-            found != (number, 0),
-            f"{case}: the last batch is full, and not empty, where the division leaves no rest.",
-        )
-    expect(found[0] == number, f"{case}: {found[0]:,} batches would hold less or more images than there are.")
-    raise NotYet(
-        f"{case}: the last batch does not hold {found[1]:,}. How many are left when the others are full?"
-    )
+    if rest > 0:
+        return full + 1, rest
+    return full, batch_size
 
 
-@exercise(passed="Random, repeatable, and no image in two parts: this is what keeps a score honest.")
-def three_parts(answer) -> None:
-    """Take a number of images, sizes of two parts and a generator; return the numbers of the images in three parts."""
-    for num_images, num_validation, num_test in [
-        (120, 25, 15),
-        (150, 20, 0),
-        (90, 0, 30),
-        (40, 12, 28),
-        (131, 14, 33),
+_MORE, _FITS = "full + 1, rest", "return full, batch_size"
+count_batches = exercise(
+    "count_batches",
+    passed="Whoever divides by the number of batches should know how large the last one is.",
+    given=lambda: [(f"{number:,} images in batches of {size}", (number, size)) for size in [random.randrange(6, 11)]
+                   for number, size in ((size * 7 + 2, size), (size * 9 - 1, size), (size * 4, size), (size - 3, size),
+                                        (size, size), (17, 1), (1, 1), (1, 256), (60_000, 256))],
+    right=_counted, observe=_whole, returns="two numbers: of batches, and of images in the last one",
+    wrong={
+        "The ragged last batch is not counted. `//` leaves out what does not fill a batch.": [
+            (_MORE, "full, batch_size"), (_MORE, "full, rest"), (_MORE, "full, rest", _FITS, "return full, 0")],
+        "The last batch gets what is left over, which is less than a full one.": (_MORE, "full + 1, batch_size"),
+        "This is the mean size of a batch; all batches but the last are full.": [
+            (_MORE, f"full + 1, num_images {by} (full + 1)") for by in ("//", "/")],
+        "This is what the last batch lacks, not what it holds.": [
+            (_MORE, "full + 1, batch_size - rest"), (_MORE, "full + 1, batch_size - rest", _FITS, "return full, 0")],
+        "Where the images fill every batch, nothing is left for one more.": [
+            (_FITS, "return full + 1, batch_size"), (_FITS, "return full + 1, 0")],
+        "Where the division leaves no rest, the last batch is full, and not empty.": (_FITS, "return full, 0"),
+        "There is no part of a batch, and also a small rest makes one: `/` is no help, nor is `round`.": [
+            ("full +", "num_images / batch_size + 0 *"), ("full +", "round(num_images / batch_size) + 0 *")],
+    },
+)  # fmt: skip
+
+
+def _look_at_parts(run, *given):
+    generators = [
+        given[-1],
+        given[-1].clone_state(),
+        torch.Generator().manual_seed(given[-1].initial_seed() + 1),
+    ]
+    result, *more = (run(*given[:-1], generator) for generator in generators)
+    if not isinstance(result, list | tuple) or [getattr(part, "dtype", 0) for part in result] != 3 * [
+        torch.int64
     ]:
-        sizes = (num_images - num_validation - num_test, num_validation, num_test)
-        seed = int(torch.randint(1, 10_000, ()))
-
-        def parts(seed, given=(num_images, num_validation, num_test)):
-            return _as_parts(call(answer, *given, torch.Generator().manual_seed(seed)), given[0])
-
-        found = parts(seed)
-        _expect_sizes([len(part) for part in found], sizes, num_images)
-        _expect_each_once(found, num_images)
-        for part, what in zip(found, ("training", "validation", "test"), strict=True):
-            if 10 <= len(part) < num_images:
-                expect(
-                    int(part.max() - part.min()) >= len(part),
-                    f"The {what} part is a run of neighbours, from {part.min()} to {part.max()}: it should be drawn at "
-                    "random from everywhere.",
-                )
-        torch.rand(1)
-        again, other = parts(seed), parts(seed + 1)
-        expect(
-            all(torch.equal(a.sort().values, b.sort().values) for a, b in zip(found, again, strict=True)),
-            "Two generators with the same seed give different parts: use the generator that you are given.",
-        )
-        expect(
-            not all(torch.equal(a.sort().values, b.sort().values) for a, b in zip(found, other, strict=True)),
-            "Generators with different seeds give the same parts: use the one that you are given, as it is.",
-        )
+        return {"the result": tuple(result) if isinstance(result, list) else result}
+    parts, same, others = ([set(part.flatten().tolist()) for part in drawn] for drawn in (result, *more))
+    held, runs = set.union(*parts), [len(part) > 9 and max(part) - min(part) < len(part) for part in parts]
+    return {
+        "the split into training + validation + test": " + ".join(str(part.numel()) for part in result),
+        "no part holds an image twice": [len(part) for part in parts] == [part.numel() for part in result],
+        "no image is in more than one part": sum(map(len, parts)) == len(held),
+        "the smallest and the largest number": f"{min(held, default=None)} and {max(held, default=None)}",
+        "each part is drawn from everywhere, and no run of neighbours": not any(runs),
+        "the same seed gives the same parts": parts == same,
+        "another seed gives other parts": parts != others,
+        "the result": tuple(0 * part for part in result),
+    }
 
 
-def _as_parts(found, num_images: int) -> list[Tensor]:
-    if isinstance(found, dict):
-        raise NotYet(
-            "Expected three tensors, one for each part, as `train, validation, test`; you return a dict."
-        )
-    expect(
-        isinstance(found, tuple | list) and len(found) == 3,
-        f"Expected three tensors, one for each part, got {describe_value(found)}.",
-    )
-    parts = []
-    for part in found:
-        expect(
-            isinstance(part, Tensor) and part.ndim == 1,
-            f"Each part should be a tensor with one axis, of numbers of images; you return {describe_value(part)}.",
-        )
-        expect(
-            part.dtype != torch.bool,
-            f"A part is a mask of {len(part)} truths; the task asks for the numbers of its images.",
-        )
-        expect(
-            len(part) or not part.is_floating_point(),
-            f"An empty part is {str(part.dtype).removeprefix('torch.')}; it should be int64 as the others are.",
-        )
-        expect(
-            not part.is_floating_point(),
-            "The numbers of images should be whole numbers (int64), which can index a tensor.",
-        )
-        expect(
-            part.dtype == torch.int64,
-            f"The parts should be int64, but one of yours is {str(part.dtype).removeprefix('torch.')}.",
-        )
-        parts.append(part)
-    return parts
+def _parts(num_images, num_validation, num_test, generator):
+    shuffled = torch.randperm(num_images, generator=generator)
+    sizes = (num_images - num_validation - num_test, num_validation, num_test)
+    train, validation, test = shuffled.split(sizes)
+    return train, validation, test
 
 
-def _expect_sizes(found: list[int], sizes: tuple[int, int, int], num_images: int) -> None:
-    asked = f"Of {num_images} images, {sizes[1]} for validation and {sizes[2]} for the test"
-    if found == list(sizes):
-        return
-    train, validation, test = sizes
-    expect(
-        found != [train, test, validation],
-        f"{asked}: validation and test have changed places, or got each other's size.",
-    )
-    expect(
-        sorted(found) != sorted(sizes),
-        f"{asked}: your parts hold {found}, in another order than training, validation, test.",
-    )
-    expect(
-        sum(found) != 60_000 and max(found) <= num_images,
-        f"{asked}: your parts hold {found}. How many images there are is in `num_images`.",
-    )
-    if 0 in (validation, test):
-        raise NotYet(
-            f"{asked}: your parts hold {found}. Slices with a minus sign have a pitfall: `-0` is `0`, the beginning."
-        )
-    expect(
-        sum(found) >= num_images,
-        f"{asked}: your parts hold {found}, which leaves {num_images - sum(found)} images in none.",
-    )
-    expect(
-        sum(found) == num_images or found[1:] != list(sizes[1:]),
-        f"{asked}: your parts hold {found}, more than there are: does training keep what others were given?",
-    )
-    raise NotYet(f"{asked}: your parts hold {found} images, where {list(sizes)} is expected.")
+_DRAW, _BACK = "torch.randperm(num_images, generator=generator)", "return train, validation, test"
+three_parts = exercise(
+    "three_parts",
+    passed="Random, repeatable, and no image in two parts: this is what keeps a score honest.",
+    given=lambda: [("{} images, {} for validation and {} for the test".format(*sizes),
+                    (*sizes, torch.Generator().manual_seed(int(torch.randint(1, 9999, ()))))) for sizes in (
+                        (120, 25, 15), (150, 20, 0), (90, 0, 30), (40, 12, 28), (131, 14, 33))],
+    right=_parts, observe=_look_at_parts, returns="three int64 tensors, `train, validation, test`",
+    wrong={
+        "Some images are in more than one part: cut the parts from one random order, instead of drawing each anew.":
+            ("shuffled.split(sizes)", f"({_DRAW}[:size] for size in sizes)"),
+        "Two generators with the same seed give different parts: use the generator that you are given.":
+            (", generator=generator", ""),
+        "Generators with different seeds give the same parts: use the one that you are given, as it is.":
+            ("=generator", "=torch.Generator().manual_seed(0)"),
+        "The parts have changed places, or got each other's size: the order is training, validation, test.": [
+            (_BACK, "return train, test, validation"), (_BACK, "return validation, test, train")],
+        "Training keeps what the others were given: an image may be in one part only.":
+            (_BACK, "return shuffled, validation, test"),
+        "Slices with a minus sign have a pitfall: `-0` is `0`, the beginning.": [
+            (_BACK, f"return {train}, {validation}, shuffled[-num_test:]") for train in (
+                "train", "shuffled[: -num_validation - num_test]") for validation in (
+                    "validation", "shuffled[-num_validation - num_test : -num_test]")],
+    },
+)  # fmt: skip
 
 
-def _expect_each_once(parts: list[Tensor], num_images: int) -> None:
-    for part, what in zip(parts, ("training", "validation", "test"), strict=True):
-        expect(
-            len(part.unique()) == len(part),
-            f"The {what} part holds some images twice: it was drawn with replacement.",
-        )
-    everything = torch.cat(parts)
-    expect(
-        not (everything.min() == 1 and everything.max() == num_images),
-        f"Your numbers go from 1 to {num_images}; the first image has the number 0.",
-    )
-    expect(
-        0 <= everything.min() and everything.max() < num_images,
-        f"Your numbers go from {everything.min()} to {everything.max()}, where 0 to {num_images - 1} is expected.",
-    )
-    twice = num_images - len(everything.unique())
-    expect(
-        twice == 0,
-        f"{twice} images are in more than one part: cut the parts from one random order, instead of drawing each anew.",
-    )
+def _numbered_images():
+    for num_images, batch_size in ((47, 6), (40, 8), (33, 50), (35, 1), (64, 33)):
+        labels = torch.randperm(num_images) + 100  # each image shows its label, and no place in the list
+        images = labels.float().view(-1, 1, 1, 1).expand(-1, 1, 2, 3).contiguous()
+        generator = torch.Generator().manual_seed(int(torch.randint(1, 9999, ())))
+        yield f"{num_images} images in batches of {batch_size}", (images, labels, batch_size, generator)
+
+
+def _epoch(run, *given):
+    """Return the batches of an epoch; none where they are no pairs of images (B, ...) and labels (B,)."""
+    result = run(*given)
+    found = run.of(list, result) if hasattr(result, "__iter__") else []
+    kinds = [
+        [getattr(part, "ndim", 0) for part in batch] for batch in found if isinstance(batch, tuple | list)
+    ]
+    return found if kinds == len(found) * [[4, 1]] else []
+
+
+def _look_at_epochs(run, images, labels, batch_size, generator):
+    generators = (generator.clone_state(), generator, generator)
+    epochs = [_epoch(run, images, labels, batch_size, each) for each in generators]
+    if not all(epochs):
+        return {}
+    again, first, second = (torch.cat([found for _, found in epoch]) for epoch in epochs)
+    shown = torch.cat([batch[:, 0, 0, 0] for batch, _ in epochs[1]])
+    blocks = [set(block.tolist()) for block in labels.split(batch_size)] if 1 < batch_size < 9 else []
+    orders = (labels.flip(0), labels.sort().values, labels.sort().values.flip(0))
+    return {
+        "it yields pairs, one after the other: images (B, …) and labels (B,)": True,
+        "the row of batch sizes": " ".join(str(len(found)) for _, found in epochs[1]),
+        "the images are shuffled": not torch.equal(shown, labels.float()),
+        "the labels are shuffled": not torch.equal(first, labels),
+        "every image comes with its own label": torch.equal(shown.double(), first.double()),
+        "the number of different images": len(shown.unique()),
+        "the order is random, neither turned round nor sorted": not any(
+            torch.equal(first, o) for o in orders
+        ),
+        "a batch is no block of neighbours": not any(set(found.tolist()) in blocks for _, found in epochs[1]),
+        "a second epoch with the same generator has another order": not torch.equal(first, second),
+        "the same seed gives the same order": torch.equal(first, again),
+        "the dtypes of images and labels": f"{shown.dtype} and {first.dtype}",
+    }
 
 
 def _shuffled_apart(images, labels, batch_size, generator):
-    """The program of the bug hunt, as it stands in the notebook."""
     image_order = torch.randperm(len(images), generator=generator)
     label_order = torch.randperm(len(labels), generator=generator)
     for start in range(0, len(images), batch_size):
@@ -302,141 +195,22 @@ def _shuffled_apart(images, labels, batch_size, generator):
         yield images[image_order[start:stop]], labels[label_order[start:stop]]
 
 
-@exercise(
+_ORDER, _LABEL = "image_order = torch.randperm(len(images), generator=generator)", "labels[image_order"
+shuffled_epoch = exercise(
+    "shuffled_epoch",
     passed="An image and its label stay together because one order picks them both. No error would have told you.",
-    blank=_shuffled_apart,
-)
-def shuffled_epoch(answer) -> None:
-    """Take images (N, ...), labels (N,), a batch size and a generator; yield the batches of one shuffled epoch."""
-    for num_images, batch_size in [(47, 6), (40, 8), (33, 50), (35, 1), (64, 33)]:
-        numbers = torch.randperm(num_images) + 100  # each image shows its label, and no place in the list
-        images = numbers.float().view(-1, 1, 1, 1).expand(-1, 1, 2, 3).contiguous()
-        seed = int(torch.randint(1, 10_000, ()))
-        generator = torch.Generator().manual_seed(seed)
-
-        def epoch(generator, given=(images, numbers, batch_size)):
-            return _as_batches(call(answer, *given, generator), *given)
-
-        first = epoch(generator)
-        _expect_epoch(first, numbers, batch_size)
-        second = epoch(generator)
-        order = torch.cat([labels for _, labels in first])
-        expect(
-            not torch.equal(order, torch.cat([labels for _, labels in second])),
-            "A second epoch with the same generator has the same order again: let it go on from where it was.",
-        )
-        torch.rand(1)
-        again = epoch(torch.Generator().manual_seed(seed))
-        expect(
-            torch.equal(order, torch.cat([labels for _, labels in again])),
-            "Two generators with the same seed give different orders: use the generator that you are given.",
-        )
-
-
-def _as_batches(found, images: Tensor, labels: Tensor, batch_size: int) -> list[tuple[Tensor, Tensor]]:
-    expect(
-        not isinstance(found, Tensor | dict | str) and hasattr(found, "__iter__"),
-        f"Expected batches, one after the other, got {describe_value(found)}.",
-    )
-    found = list(found)
-    expect(found, "There are no batches at all.")
-    expect(
-        not (len(found) == 2 and all(isinstance(part, Tensor) for part in found)),
-        "Your function returns a single batch; the epoch should go on, which `yield` allows and `return` does not.",
-    )
-    for batch in found:
-        expect(
-            isinstance(batch, tuple | list)
-            and len(batch) == 2
-            and all(isinstance(part, Tensor) for part in batch),
-            f"Each batch should be a pair, images and their labels; one of yours is {describe_value(batch)}.",
-        )
-        expect(
-            not (batch[0].ndim == 1 and batch[1].ndim == images.ndim),
-            "Images and labels have changed places: the images come first.",
-        )
-        expect(
-            batch[0].shape[1:] == images.shape[1:] and batch[0].ndim == images.ndim and batch[1].ndim == 1,
-            f"A batch of images has the shape {tuple(batch[0].shape)} and labels {tuple(batch[1].shape)}; for images "
-            f"of shape {tuple(images.shape)} each batch should differ in its first axis alone.",
-        )
-        expect(
-            batch[0].dtype == images.dtype and batch[1].dtype == labels.dtype,
-            f"Images and labels come as {_kind(batch[0])} and {_kind(batch[1])}; they should stay {_kind(images)} and "
-            f"{_kind(labels)}.",
-        )
-        expect(
-            len(batch[0]) == len(batch[1]),
-            f"One batch has {len(batch[0])} images and {len(batch[1])} labels; there should be one label for each.",
-        )
-    return found
-
-
-def _kind(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _expect_epoch(epoch: list[tuple[Tensor, Tensor]], numbers: Tensor, batch_size: int) -> None:
-    """Numbers are the labels in their given order, and what the images show."""
-    sizes = [len(labels) for _, labels in epoch]
-    rest = len(numbers) % batch_size
-    case = f"{len(numbers)} images in batches of {batch_size}"
-    expect(
-        not (rest and sum(sizes) == len(numbers) - rest and set(sizes) <= {batch_size}),
-        f"{case}: the ragged last batch of {rest} is dropped. Those images would never be seen in this epoch.",
-    )
-    expect(
-        sizes[-1] > 0 or sum(sizes) < len(numbers),
-        f"{case}: the last of your batches is empty. Where the images fill every batch, no further one is needed.",
-    )
-    expect(
-        len(sizes) <= -(-len(numbers) // batch_size),
-        f"{case}: you yield {len(sizes)} batches with {sum(sizes)} images in all: each image should come once.",
-    )
-    expect(
-        max(sizes) <= batch_size and set(sizes[:-1]) <= {batch_size} and sizes[-1] > 0,
-        f"{case}: your batches hold {str(sizes[:8])[1:-1]} images; all but the last should be full.",
-    )
-    shown = torch.cat([images[:, 0, 0, 0] for images, _ in epoch]).long()
-    labels = torch.cat([labels for _, labels in epoch])
-    matched = len(shown) == len(labels) and torch.equal(shown, labels)
-    if not matched and len(labels) == len(numbers):
-        expect(
-            not torch.equal(labels, numbers),
-            "The images are shuffled and the labels are not: an image meets the label of another one.",
-        )
-        expect(
-            not torch.equal(shown, numbers),
-            "The labels are shuffled and the images are not: an image meets the label of another one.",
-        )
-    expect(
-        matched,
-        f"{int((shown != labels).sum())} of {len(shown)} images come with the label of another image. Compare where "
-        "the images' order comes from, and the labels'.",
-    )
-    different = len(labels.unique())
-    expect(
-        sum(sizes) == len(numbers) and different == len(numbers),
-        f"{case}: your epoch shows {different} different images in {sum(sizes)} places; each should come once.",
-    )
-    expect(
-        not torch.equal(labels, numbers),
-        "The images come in the order they were given in: nothing is shuffled now.",
-    )
-    expect(not torch.equal(labels, numbers.flip(0)), "The order is turned round, which is not shuffled.")
-    expect(
-        not torch.equal(labels, numbers.sort().values)
-        and not torch.equal(labels, numbers.sort().values.flip(0)),
-        "The images are sorted by label; the order should be random.",
-    )
-    if len(epoch) > 3 and batch_size > 1:
-        blocks = [set(block.tolist()) for block in numbers.split(batch_size)]
-        batches = [set(part.tolist()) for _, part in epoch]
-        expect(
-            batches != blocks,
-            "Only the order within each batch is random: the same images meet in the same batch every time.",
-        )
-        expect(
-            not all(batch in blocks for batch in batches),
-            "Only the order of the batches is random: the same images meet in the same batch every time.",
-        )
+    given=_numbered_images, observe=_look_at_epochs, returns="batches, one after the other", blank=_shuffled_apart,
+    right=change(_shuffled_apart, "labels[label_order", _LABEL),
+    wrong={
+        "Images come with the label of another image. Compare where the images' order comes from, and the labels'.":
+            (_LABEL, "labels[label_order"),
+        "The images come in the order they were given in: nothing is shuffled now.":
+            (_ORDER, "image_order = torch.arange(len(images))"),
+        "The ragged last batch is dropped. Those images would never be seen in this epoch.":
+            ("len(images), batch_size)", "len(images) - batch_size + 1, batch_size)"),
+        "A second epoch with the same generator has the same order again: let it go on from where it was.":
+            (_ORDER, "image_order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))"),
+        "Two generators with the same seed give different orders: use the generator that you are given.":
+            (_ORDER, "image_order = torch.randperm(len(images))"),
+    },
+)  # fmt: skip

@@ -146,7 +146,7 @@ ANSWERS = {
             "only for 28": (lambda images, amounts: images.float().view(28, 1, 28, 28) + amounts.view(28, 1, 1, 1),
                             "raised RuntimeError"),
             "two faults: the first number for all, cut off": (
-                brighter(lambda amounts: amounts[0], lambda total: total.clamp(max=255)), "the same number, or nothing"),
+                brighter(lambda amounts: amounts[0], lambda total: total.clamp(max=255)), "the same number, or"),
         },
     ),
     "noisy_copies": Answers(
