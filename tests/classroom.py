@@ -46,7 +46,7 @@ WRONG = {
 HARM = {  # what stands in place of one answer
     "endless": "while True:\n    pass",
     "full disk": "import os\ndef {}(*_):\n    while True:\n        open(os.urandom(8).hex(), 'wb').write(bytes(10**7))",
-    "full memory": "def {}(*_):\n    hoard = []\n    while True:\n        hoard.append(bytearray(10**8))",
+    "full memory": "def {}(*_):\n    return [bytearray(10**10) for _ in range(10**6)]",
     "dead process": "import os\ndef {}(*_):\n    os._exit(0)",
 }
 KINDS = (
@@ -129,7 +129,7 @@ def stub_of(notebook: NotebookNode, exercise: Exercise) -> NotebookNode:
 def damaged(notebook: NotebookNode, kind: str, victim: Exercise, draw: random.Random) -> NotebookNode:
     """Return a notebook with one kind of damage to one of its answers."""
     cells, stub = notebook.cells, stub_of(notebook, victim)
-    place, lines = cells.index(stub), stub.source.split("\n")
+    place, lines = cells.index(stub), stub.source.rstrip().split("\n")
     if kind == "copied":  # the copy has been left blank, above the answer or below it
         blank = copy.deepcopy(stub) | {"id": "a-copy", "source": victim.stub}
         cells.insert(place + draw.randrange(2), NotebookNode(blank))

@@ -1,18 +1,18 @@
 """A class is graded to the point, whatever some of its students did to their files; its report counts right."""
 
 import json
-import os
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from digitlib.checks.core import PASSED
+from digitlib.checks.core import NOT_YET, PASSED
 from tests import classroom
 from tests.guards import read
 from tools import grade
 from tools.exercises import exercises
-from tools.judge import Job, Limits, begin, judge
+from tools.judge import Job, Limits, Verdict, begin, judge
 from tools.notebooks import find
 
 NAME = "01_imports"
@@ -33,10 +33,10 @@ TROUBLES = {
     "full memory": "fills the memory",
     "dead process": "ends its process",
 }
-posix = pytest.mark.skipif(os.name != "posix", reason="Windows has neither resource limits nor a fork")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits all of time, disk and memory")
 
 
-@posix
+@linux
 def test_a_class_that_holds_every_kind_of_trouble_is_graded_to_the_point(tmp_path):
     kinds = len(classroom.KINDS)
     expected = classroom.make(NAME, kinds + 1, tmp_path, broken=list(range(1, kinds + 1)))
@@ -99,7 +99,7 @@ def test_a_point_in_spite_of(first):
     assert verdict(f"{first}\n{DESCEND.solution}").status == PASSED
 
 
-@posix
+@linux
 def test_an_answer_runs_in_a_folder_of_its_own_that_goes_with_it():
     code = "import os, tempfile\nraise OSError(os.getcwd() + ' ' + tempfile.mkdtemp())"
     job = Job("descend", "descend", "", code)
@@ -160,10 +160,18 @@ def test_the_best_of_several_answers_counts_wherever_they_lie(tmp_path):
 
 def test_what_nobody_foresaw_is_that_students_trouble_alone(tmp_path, monkeypatch):
     hand_in(tmp_path, f"{NAME}.ipynb", STUB)
-    monkeypatch.setattr(grade, "judge", lambda *_: 1 / 0)
+    monkeypatch.setattr(grade, "answers", lambda *_: 1 / 0)
     student = graded(tmp_path)
     assert "could not be graded, look at it: ZeroDivisionError" in student.troubles[-1]
     assert sum(grade.scores(LESSON, student).values()) == 0
+
+
+def test_nobody_is_graded_where_the_solution_itself_does_not_pass(tmp_path, monkeypatch, capsys):
+    hand_in(tmp_path, f"{NAME}.ipynb", STUB)
+    monkeypatch.setattr(grade, "judge", lambda *_: Verdict(NOT_YET, "why", "ends its process"))
+    assert grade.main(["1", "--course", str(tmp_path)]) == 1
+    assert "expected the notebook's own library_for to pass, got Verdict" in capsys.readouterr().err
+    assert not (tmp_path / "reports").exists()
 
 
 def test_without_submissions_it_says_where_they_go(tmp_path, capsys):

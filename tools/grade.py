@@ -17,7 +17,6 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from tqdm import tqdm
 from digitlib.checks.core import NOT_ATTEMPTED, NOT_YET, PASSED, count, describe
 from tools.assignment import COURSE, points
 from tools.exercises import Exercise, NotebookError, exercises, imports, naming, part_of, read
-from tools.judge import Job, Limits, Verdict, begin, judge
+from tools.judge import ENDED, ENDLESS, Job, Limits, Verdict, begin, best, judge
 from tools.notebooks import find
 
 LARGEST_FILE = 100e6  # bytes; a larger one is no notebook that anybody wrote
@@ -108,7 +107,7 @@ def grade(lesson: Lesson, course: Path, limits: Limits, workers: int) -> list[St
     """Grade every student below submitted/, in the order of their names.
 
     Raises:
-        NotebookError: nobody has handed in anything.
+        NotebookError: nobody has handed in anything, or a solution of the notebook itself does not pass.
     """
     submitted = course / "submitted"
     folders = sorted(path for path in submitted.glob("*") if path.name[0] != ".")
@@ -116,6 +115,12 @@ def grade(lesson: Lesson, course: Path, limits: Limits, workers: int) -> list[St
         where = submitted / "STUDENT" / lesson.name / f"{lesson.name}.ipynb"
         raise NotebookError(f"expected submissions such as {where}, found none; put them there")
     begin(lesson.imports)
+    for each in lesson.exercises:  # what fails here would cost everybody a point
+        verdict = judge(Job(each.id, each.answer_name, lesson.imports, each.solution), limits)
+        if verdict.status != PASSED:
+            raise NotebookError(
+                f"expected the notebook's own {each.id} to pass, got {verdict}; mend it first"
+            )
     with ThreadPoolExecutor(workers) as pool:
         students = pool.map(lambda folder: grade_student(lesson, folder, limits), folders)
         return list(tqdm(students, "graded", len(folders), unit=" students", disable=None))
@@ -148,7 +153,10 @@ def verdict_of(
     An answer that uses a name of other cells is tried behind all of them too, as it ran in the student's notebook.
     """
     job = Job(exercise.id, exercise.answer_name, lesson.imports)
-    verdict = best(judge(replace(job, code=code), limits) for code in tries)
+    for _ in range(2):
+        verdict = best(judge(replace(job, code=code), limits) for code in tries)
+        if verdict.trouble != ENDED:  # else the machine may have been short of memory
+            break
     others = [python(cell.source) for cells in notebooks for cell in cells if cell.is_code]
     others = [
         each for each in others if each not in tries and not re.search(r"^(result = )?checks\.", each, re.M)
@@ -266,17 +274,6 @@ def attempts(exercise: Exercise, cells: list[Cell]) -> list[str]:
     return list(dict.fromkeys(python(source) for source in (together, *alone) if source))
 
 
-def best(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the first verdict that passed, else the first that was attempted, else any; it asks for no more."""
-    found = Verdict(NOT_ATTEMPTED)
-    for verdict in verdicts:
-        if verdict.status == PASSED:
-            return verdict
-        if found.status == NOT_ATTEMPTED:
-            found = verdict
-    return found
-
-
 # ---- the report ------------------------------------------------------------------------------------------------
 
 
@@ -312,7 +309,10 @@ def hints(students: list[Student]) -> list[tuple[int, str, str]]:
     counts, words = Counter(), {}
     for student in students:
         for key, verdict in student.verdicts.items():
-            if verdict.hint:
+            if verdict.hint and verdict.trouble in (
+                "",
+                ENDLESS,
+            ):  # what went wrong otherwise is no misconception
                 plain = key, re.sub(r"\d[\d.,]*(e[+-]?\d+)?", "0", verdict.hint)
                 counts[plain] += 1
                 words.setdefault(plain, verdict.hint)

@@ -2,7 +2,7 @@
 
 An answer may do whatever a program can: the limits hold what goes wrong by mistake. The process that all others come
 from has imported the libraries already, so an answer costs a tenth of a second; on Windows, which cannot do that, it
-costs some seconds, and there is no limit of memory.
+costs some seconds. Memory is limited on Linux alone.
 """
 
 import ast
@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -27,13 +28,19 @@ try:
 except ImportError:  # Windows: there the parent watches time and disk alone
     resource = None
 
-ENDLESS, MEMORY, DISK = "never ends", "fills the memory", "fills the disk"
+ENDLESS, MEMORY, DISK, ENDED = "never ends", "fills the memory", "fills the disk", "ends its process"
 SIGNS = {
     "did not end within": ENDLESS,
     "MemoryError": MEMORY,
     "allocate memory": MEMORY,
     "File too large": DISK,
 }
+SHARED = (
+    __name__,
+    "tools.assignment",
+    "IPython.core.inputtransformer2",
+    "tqdm",
+)  # of judge, and of who calls it
 LOCK = threading.Lock()  # multiprocessing looks at all children when one starts or ends
 
 
@@ -72,13 +79,24 @@ class Verdict:
     trouble: str = ""
 
 
+def best(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the first verdict that passed, else the first that was attempted, else any; it asks for no more."""
+    found = Verdict(core.NOT_ATTEMPTED)
+    for verdict in verdicts:
+        if verdict.status == core.PASSED:
+            return verdict
+        if found.status == core.NOT_ATTEMPTED:
+            found = verdict
+    return found
+
+
 def begin(imports: str) -> None:
     """Get ready for answers that need these imports: one process has them, and all others come from it."""
     os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}  # a core for each answer, and no window
     if _context().get_start_method() == "forkserver":
         nodes = ast.parse(imports).body
         names = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in nodes]
-        _context().set_forkserver_preload(["tools.grade", *names])  # what every child would import anew
+        _context().set_forkserver_preload([*SHARED, *names])
 
 
 def _context():
@@ -109,7 +127,7 @@ def judge(job: Job, limits: Limits) -> Verdict:
         return Verdict(**json.loads(said))
     if process.exitcode == -getattr(signal, "SIGXCPU", 0):
         trouble = ENDLESS
-    trouble = trouble or "ends its process"
+    trouble = trouble or ENDED
     return Verdict(core.NOT_YET, f"The answer {trouble}.", trouble)
 
 
