@@ -1,10 +1,12 @@
 """The checks of notebook 9: measuring a trained network."""
 
+import functools
 import math
 
 import torch
 import torch.nn.functional as F
 
+from digitlib.checks.comparing import same, whole
 from digitlib.checks.engine import change, exercise
 from digitlib.evaluation import accuracy_interval
 
@@ -67,6 +69,14 @@ def _matrices():
         yield f"one of the matrices of {num_classes} classes", (confusion,)
 
 
+def choice_first(right, run, *arguments):
+    """Judge what follows from a choice only where the choice is right: of a wrong one it is another's."""
+    expected, result = right(*arguments), run(*arguments)
+    pair = isinstance(result, tuple | list) and len(result) == len(expected)
+    off = pair and whole(result[0]) and not same(result[0], expected[0], 0)
+    return {"the result": (result[0], *expected[1:]) if off else result}
+
+
 def _lowest_recall(confusion):
     hits, rows = confusion.diag(), confusion.sum(1)
     number = int((hits / rows).argmin())
@@ -76,7 +86,7 @@ def _lowest_recall(confusion):
 
 _ENDS = "torch.tensor([accuracy_interval(int(h), int(n)) for h, n in zip(hits, rows)])"
 weakest_class = exercise(
-    "weakest_class", given=_matrices, right=_lowest_recall,
+    "weakest_class", given=_matrices, right=_lowest_recall, observe=functools.partial(choice_first, _lowest_recall),
     passed="A class's recall comes with an interval of its own, from its own images: fewer images, a wider one. "
     "That of the class that came out lowest lies too low.",
     returns="three numbers, the class and the two ends of the interval", wrong={
