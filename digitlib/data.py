@@ -1,6 +1,6 @@
 """MNIST: fetch, split, normalise, batches.
 
-The 70,000 images are the four archives that Y. LeCun, C. Cortes and C. Burges published; they lie in the repository.
+The 70,000 images are the four archives that Y. LeCun, C. Cortes and C. Burges published; they come with digitlib.
 `torchvision.datasets.MNIST` reads them; this module sees to it that what it reads is the real thing. Who wrote which
 image is known from QMNIST (C. Yadav and L. Bottou 2019); no writer is in two parts.
 """
@@ -9,11 +9,9 @@ import gzip
 import hashlib
 import math
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterator
 from functools import cache
-from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from digitlib.storage import own_folder, repository_folder, shipped_folder, write_whole
+from digitlib.storage import own_folder, shipped_folder, write_whole
 
 PARTS = ("train", "validation", "test")
 NUM_VALIDATION = 5_000
@@ -39,15 +37,14 @@ class DataError(RuntimeError):
 
 
 def fetch() -> Path:
-    """Verify the four archives and unpack them; archives that are missing are fetched first.
+    """Verify the four archives and unpack them; what is missing is copied from those that came with digitlib.
 
-    They come from the repository, where digitlib runs from one, else from the network. An interrupted run leaves no
-    half file; an unpacked file that is damaged is unpacked anew.
+    An interrupted run leaves no half file; an unpacked file that is damaged is unpacked anew.
 
     Returns:
         `digitlib.storage.own_folder("data")`, ready for `torchvision.datasets.MNIST(folder)`.
     Raises:
-        DataError: an archive is not the published one or cannot be fetched, or the folder cannot be written.
+        DataError: an archive is missing or not the published one, or the folder cannot be written.
     Taught in notebook 02.
     """
     from torchvision.datasets import MNIST
@@ -55,10 +52,11 @@ def fetch() -> Path:
     folder = own_folder("data")
     raw = folder / "MNIST" / "raw"
     try:
-        missing = [name for name, _ in MNIST.resources if not (raw / name).exists()]
-        if missing:
-            _fetch_archives(raw, missing)
         for name, md5 in MNIST.resources:
+            if not (raw / name).exists():
+                shipped = shipped_folder("MNIST/raw") / name
+                _expect_md5(shipped, md5)
+                write_whole(raw / name, shipped.read_bytes())
             _expect_md5(raw / name, md5)
             _unpack(raw / name)
     except OSError as error:
@@ -320,29 +318,14 @@ def part_indices(part: str) -> Tensor:
     return split_indices(_read_writers("train")[0])[part]
 
 
-def _fetch_archives(raw: Path, missing: list[str]) -> None:
-    """Copy the archives that are missing from the repository; outside of one, have torchvision download them."""
-    from torchvision.datasets import MNIST
-
-    source = repository_folder("data") / "MNIST" / "raw"
-    with tempfile.TemporaryDirectory() as aside:
-        if not all((source / name).exists() for name in missing):
-            source = Path(aside) / "MNIST" / "raw"
-            try:
-                MNIST(aside, download=True)
-            except (RuntimeError, ConnectionError, TimeoutError, HTTPException) as error:
-                found = f"none, and the download failed: {' '.join(str(error).split())}"
-                hint = "run again with a network, copy the archives there or set DIGITLIB_DATA"
-                raise DataError(f"{raw}: expected {', '.join(missing)}, found {found}; {hint}") from error
-        for name in missing:
-            _expect_md5(source / name, dict(MNIST.resources)[name])
-            write_whole(raw / name, (source / name).read_bytes())
-
-
 def _expect_md5(archive: Path, md5: str) -> None:
+    if not archive.exists():
+        raise DataError(
+            f"{archive}: expected an archive of MNIST, found none; copy it there, or install anew"
+        )
     found = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
     if found != md5:
-        found = f"{found} ({archive.stat().st_size:,} bytes); move it away and run again, to fetch it anew"
+        found = f"{found} ({archive.stat().st_size:,} bytes); move it away and run again, or install anew"
         raise DataError(f"{archive}: expected MD5 {md5}, found {found}")
 
 

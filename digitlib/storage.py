@@ -32,7 +32,7 @@ def own_folder(name: str) -> Path:
 
 
 def shipped_folder(name: str) -> Path:
-    """Return a folder that is part of digitlib, "weights" or "writers": in the wheel it lies in the package."""
+    """Return a folder that is part of digitlib, such as "weights": the package's, in a wheel; else one of data/."""
     in_wheel = _PACKAGE / name
     return in_wheel if in_wheel.is_dir() else repository_folder("data") / name
 

@@ -4,15 +4,12 @@ Every damage to a file must end in the right images or in a message that says wh
 """
 
 import errno
-import functools
 import gzip
 import hashlib
-import http.server
 import math
 import os
 import shutil
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -389,7 +386,7 @@ def test_roughen_bears_the_last_batch(num_images):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, raw):
-    """$DIGITLIB_DATA with everything in it, as hard links where that can be; no repository around, no network."""
+    """$DIGITLIB_DATA with everything in it, as hard links where that can be; no archives came along."""
     raw_folder = tmp_path / "data" / "MNIST" / "raw"
     raw_folder.mkdir(parents=True)
     for name in ARCHIVES + UNPACKED:
@@ -401,7 +398,6 @@ def folder(tmp_path, monkeypatch, raw):
     package = tmp_path / "site-packages" / "digitlib"
     shutil.copytree(PUBLISHED_FOLDER.parents[1] / "writers", package / "writers")  # as a wheel has them
     monkeypatch.setattr(storage, "_PACKAGE", package)
-    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])  # where nobody answers
     yield raw_folder
     shutil.rmtree(tmp_path)  # 66 MB each time would fill /tmp
 
@@ -454,7 +450,7 @@ def test_what_is_whole_is_read_and_not_written_again(folder, monkeypatch):
     assert len(load_raw("test")[0]) == 10_000
 
 
-def test_an_empty_folder_takes_the_archives_from_the_repository(folder, monkeypatch):
+def test_an_empty_folder_takes_the_archives_that_came_along(folder, monkeypatch):
     shutil.rmtree(folder.parent)
     monkeypatch.undo()
     monkeypatch.setenv("DIGITLIB_DATA", str(folder.parents[1]))
@@ -465,41 +461,10 @@ def test_an_empty_folder_takes_the_archives_from_the_repository(folder, monkeypa
     assert {path.stat().st_mode for path in folder.iterdir()} == {ordinary.stat().st_mode}
 
 
-def test_without_a_repository_it_is_torchvision_s_mirrors_that_are_asked(folder, monkeypatch, tmp_path):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    shutil.copytree(PUBLISHED_FOLDER, tmp_path / "mirror")
-    replace(tmp_path / "mirror" / ARCHIVES[1], b"not the published one")
-    for name in ARCHIVES + UNPACKED:
-        (folder / name).unlink()
-    monkeypatch.setenv("no_proxy", "*")
-    serve = functools.partial(Quiet, directory=tmp_path / "mirror")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(
-            MNIST, "mirrors", ["http://127.0.0.1:9/", f"http://127.0.0.1:{server.server_port}/"]
-        )
-        refused(ARCHIVES[1], "File not found or corrupted", "run again with a network")
-        assert names_in(folder) == []
-        shutil.copy(PUBLISHED_FOLDER / ARCHIVES[1], tmp_path / "mirror")
-        fetch()
-        server.shutdown()
-    assert_whole(folder)
-
-
-def test_without_a_network_a_missing_archive_asks_for_one(folder):
+def test_an_archive_that_is_nowhere_is_asked_for(folder):
     name = ARCHIVES[3]
     (folder / name).unlink()
-    refused(
-        str(folder),
-        name,
-        "the download failed",
-        "run again with a network",
-        "copy the archives",
-        "DIGITLIB_DATA",
-    )
+    refused(name, "found none", "copy it there", "install anew")
     shutil.copy(PUBLISHED_FOLDER / name, folder)
     fetch()
 
@@ -550,7 +515,7 @@ def test_files_in_each_other_s_place_are_put_right(folder):
     assert_whole(folder)
 
 
-def test_a_damaged_archive_of_the_repository_is_not_copied_on(folder, tmp_path, monkeypatch):
+def test_a_damaged_archive_that_came_along_is_not_copied_on(folder, tmp_path, monkeypatch):
     replace(folder / ARCHIVES[0], b"damaged")
     monkeypatch.setattr(
         storage, "_PACKAGE", folder.parents[2] / "digitlib"

@@ -311,7 +311,8 @@ def test_a_notebook_of_the_edition_is_valid_and_bare(edition, name):
     notebook = nbformat.read(edition / "notebooks" / f"{name}.ipynb", as_version=4)
     nbformat.validate(notebook)
     whole = read(name)
-    assert len(whole.cells) - len(notebook.cells) == len(exercises(whole))
+    assert notebook.cells[0].id == "first"
+    assert len(whole.cells) - len(notebook.cells[1:]) == len(exercises(whole))
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
     assert {key for cell in notebook.cells for key in cell.metadata} <= {"tags", "mystnb"}
     assert set(notebook.metadata) == {"kernelspec", "language_info"}

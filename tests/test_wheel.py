@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,24 +10,17 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from torchvision.datasets import MNIST
 
 from digitlib.data import load_raw
+from tools import launch
 
 ROOT = Path(__file__).parents[1]
-BUILT_FROM = ["pyproject.toml", "README.md", "LICENSE", "digitlib", "data/weights", "data/writers"]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Build the wheel from a copy, since building leaves folders behind."""
-    copy = tmp_path_factory.mktemp("source")
-    for name in BUILT_FROM:
-        (copy / name).parent.mkdir(exist_ok=True)
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, copy / name)
-    build = ["uv", "build", "--wheel", "--offline", "--no-build-isolation", "--python", sys.executable, copy]
-    subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)
-    (built,) = (copy / "dist").glob("*.whl")
-    return built
+    return launch.build_wheel(ROOT, tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="module")
@@ -67,45 +59,44 @@ def test_the_wheel_holds_the_library_its_scripts_and_weights_and_nothing_else(wh
         f"{about}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt")
     }
     shipped = {"digitlib/weights/best.pth", "digitlib/writers/train.csv.gz", "digitlib/writers/test.csv.gz"}
+    shipped |= {f"digitlib/MNIST/raw/{name}" for name, _ in MNIST.resources}
     with zipfile.ZipFile(wheel) as archive:
-        found = {name for name in archive.namelist() if not name.endswith("licenses/LICENSE")}
+        licences = {name for name in archive.namelist() if "dist-info/licenses/" in name}
+        found = {*archive.namelist()} - licences
         metadata = archive.read("digitlib-0.1.0.dist-info/METADATA").decode()
     assert found == library | about | shipped
+    assert {name.partition("licenses/")[2] for name in licences} == {"LICENSE", "data/MNIST/README.md"}
     assert {Path(name).suffix for name in library} == {".py", ".js", ".css"}
     assert "Requires-Dist: platformdirs" in metadata and "Provides-Extra: widgets" in metadata
 
 
 USE_ALL = """
-import json, os, sys
+import json
 import digitlib
 from digitlib import checkpoints, recipes
-from digitlib.data import DataError, load_part
+from digitlib.data import load_part
+from digitlib.storage import own_folder
 from digitlib.widgets import DrawPad
 
 recommended = checkpoints.load_recommended()
 recipe = recipes.Recipe(name="tiny", title="a test", model="mlp", model_options={"hidden_sizes": [4]})
 path = checkpoints.checkpoint_path(recipe)
 checkpoints.save(path, recipes.build_model(recipe), recipe)
-try:
-    found = len(load_part("test")[0])
-except DataError as error:
-    found = str(error)
-os.environ["DIGITLIB_DATA"] = sys.argv[1]
 print(json.dumps({
     "package": digitlib.__file__,
     "recipe": recommended.recipe.name,
     "same": checkpoints.load_or_train("best").history == recommended.history,
     "saved": str(path),
     "loaded": checkpoints.load(path).recipe.name,
-    "without data": found,
     "images": len(load_part("test")[0]),
+    "unpacked": str(own_folder("data")),
     "pad": "createPad" in str(DrawPad(recommended.model)._esm),
 }))
 """
 
 
 def test_everything_works_from_the_wheel(installed):
-    run = installed("python", "-c", USE_ALL, ROOT / "data")
+    run = installed("python", "-c", USE_ALL)
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout.splitlines()[-1])
     assert not Path(found["package"]).is_relative_to(ROOT) and "venv" in Path(found["package"]).parts
@@ -113,15 +104,7 @@ def test_everything_works_from_the_wheel(installed):
     assert found["images"] == 10_000
     home, own = Path(found["package"].split("venv")[0]), Path(found["saved"]).parents[1]
     assert own.is_relative_to(home) and not own.is_relative_to(home / "venv")
-    assert found["without data"].startswith(
-        f"{own / 'data/MNIST/raw'}: expected train-images-idx3-ubyte.gz, "
-    )
-    for words in (
-        "without a network",
-        "run again with a network, copy the archives there",
-        "DIGITLIB_DATA",
-    ):
-        assert words in found["without data"]
+    assert found["unpacked"] == str(own / "data")
     if sys.platform == "linux":
         assert own == home / ".local" / "share" / "digitlib"
 

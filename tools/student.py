@@ -24,6 +24,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from tools import launch
 from tools.exercises import NOTEBOOKS, ROOT, NotebookError, code_of, name_of, naming, part_of, read
 from tools.notebooks import as_text, execute, find, made_of
 
@@ -108,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.book:
             copy_book(options.book)
             return 0
-        build(EDITION)
+        build(EDITION, launch.repository())
         for path in [] if options.no_run else find(options.notebooks):
             print(f"running {path.stem} with every exercise left blank", flush=True)
             run_blank(EDITION / "notebooks" / path.name)
@@ -173,24 +174,31 @@ def leaks(folder: Path, secrets: set[str]) -> list[str]:
     return found
 
 
-def build(folder: Path) -> None:
+def build(folder: Path, repository: str = "") -> None:
     """Write the student edition into a folder, which is emptied first.
 
+    Args:
+        repository: where it will be published, see `launch.open_anywhere`.
     Raises:
         EditionError: a line of a solution would be in it, or the folder is none of this tool's.
         NotebookError: a notebook cannot be read, or links to a file that is not part of the repository.
     """
     empty(folder)
     secrets: set[str] = set()
+    editions = {}
     for path in find([]):
         notebook = read(path)
         with naming(path):
             secrets |= secret_lines(notebook)
             edition = without_solutions(notebook)
             _copy(_links(_prose(edition), NOTEBOOKS), folder)
-            _write(edition, folder / "notebooks" / path.name)
+            editions[path.stem] = edition
     _copy(_files(CONTENTS), folder)
     (folder / "README.md").write_text(README, encoding="utf-8")
+    wheel = launch.build_wheel(folder, folder).name if editions else ""
+    for name, edition in editions.items():
+        launch.open_anywhere(edition, name, wheel, repository)
+        _write(edition, folder / "notebooks" / f"{name}.ipynb")
     if found := leaks(folder, secrets):
         raise EditionError(
             "expected no line of a solution in the student edition, found:\n  "
