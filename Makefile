@@ -25,7 +25,19 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CU
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help book pdf test lab lint format notebooks results bench choose tolerances weights handwriting student assignment course grade try-class new-exercise mutants lock clean distclean
+# `make book REPOSITORY=https://github.com/OWNER/NAME` builds the book with buttons that lead there, to Colab and to Binder,
+# and the student edition that they open. A book that was built for another place is built again.
+export REPOSITORY
+ifneq ($(strip $(REPOSITORY)),$(shell cat _build/repository 2>/dev/null))
+.PHONY: $(BOOK)
+endif
+
+LOWEST := $(VENV)/lowest
+COLAB  := $(VENV)/colab
+# Old packages use what newer ones have deprecated; that is no fault of ours.
+AS_OLD := -W default::DeprecationWarning -W default::PendingDeprecationWarning -W default::FutureWarning
+
+.PHONY: help install book pdf test test-lowest test-colab lab lint format notebooks results bench choose tolerances weights handwriting student assignment course grade try-class new-exercise mutants lock clean distclean
 
 help: ## list these targets
 	@echo "Reading Handwritten Digits: a first course in deep learning"
@@ -33,6 +45,8 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Start with: make book"
+
+install: $(STAMP) ## install everything into .venv; every other target does so too, where it is needed
 
 book: $(BOOK) ## build the book from the executed notebooks (make book SOLUTIONS=no: without the exercises' solutions)
 	@echo "The book is ready. Open it in a browser: $(CURDIR)/$(BOOK)"
@@ -42,6 +56,22 @@ pdf: $(BOOK) ## print the whole book into one PDF (needs Chromium, Chrome or Edg
 
 test: lint ## check the code, run the unit tests, re-run and compare every notebook
 	$(BIN)/python -m pytest --nbval --numprocesses 2 --dist loadscope  # a file, or a notebook, in one process
+
+test-lowest: $(STAMP) ## the unit tests and two notebooks, with the lowest versions that pyproject.toml names (20 minutes)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip compile pyproject.toml --extra book --extra test --resolution lowest-direct --no-build \
+	    --python $(LOWEST)/bin/python --quiet --output-file $(LOWEST)/requirements.txt
+	$(BIN)/uv pip install --python $(LOWEST)/bin/python -r $(LOWEST)/requirements.txt \
+	    $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
+	$(BIN)/uv pip install --python $(LOWEST)/bin/python --no-deps --no-build-isolation -e .
+	$(LOWEST)/bin/python -m pytest $(AS_OLD) tests --ignore tests/test_book.py --ignore tests/test_setup.py
+	$(LOWEST)/bin/python -m pytest $(AS_OLD) --nbval-lax notebooks/05_build_network.ipynb notebooks/11_saving.ipynb
+
+test-colab: $(STAMP) ## run the student edition's notebooks as on Colab (PYTHON=python3.12; NB="07 09": only these)
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(COLAB)
+	$(BIN)/uv pip install --python $(COLAB)/bin/python -r tests/colab.txt \
+	    $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
+	$(TOOL)colab $(COLAB)/bin/python $(NB)
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@# A student needs none of nbgrader's menus. Once: whoever enables them again keeps them.
@@ -138,11 +168,16 @@ endif
 	@echo "$(CURDIR)" > $(STAMP)
 
 # Built from nothing each time, which takes seconds: a page kept from an earlier build could hide its warning.
-$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/*.* book/_static/*/* notebooks/*.ipynb digitlib/*.py digitlib/*.js data/weights/*.pth tools/export_*.py tools/book_frame.py tools/front_picture.py tools/strokes.py)
+$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/*.* book/_static/*/* notebooks/*.ipynb digitlib/*.py digitlib/*.js data/weights/*.pth tools/export_*.py tools/book_frame.py tools/launch.py tools/front_picture.py tools/strokes.py)
 ifeq ($(SOLUTIONS),no)
 	$(TOOL)student --book $(PLAIN)
 	$(BIN)/jupyter-book build $(PLAIN) -W -n --keep-going || { rm -f $(BOOK); exit 1; }
 else
 	rm -rf _build/html _build/.doctrees _build/jupyter_execute
 	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -f $(BOOK); exit 1; }
+endif
+	@mkdir -p _build
+	@echo "$(strip $(REPOSITORY))" > _build/repository
+ifneq ($(strip $(REPOSITORY)),)
+	$(TOOL)student --no-run
 endif

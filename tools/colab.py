@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
                     f"{path.stem}: {open_alone(edition / 'notebooks' / path.name, options.python)}",
                     flush=True,
                 )
-    except (NotebookError, OSError, subprocess.CalledProcessError) as error:
+    except (NotebookError, launch.LaunchError, OSError, subprocess.CalledProcessError) as error:
         print(f"tools/colab.py: {error}", file=sys.stderr)
         return 1
     return 0

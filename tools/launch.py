@@ -19,8 +19,6 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from tools.exercises import NotebookError
-
 BRANCH = "student"
 FIRST_CELL = """\
 # On your own computer this does nothing. On Colab or Kaggle it installs the course's library.
@@ -30,7 +28,7 @@ if importlib.util.find_spec("digitlib") is None:
     %pip install --quiet --no-deps {wheel}"""
 
 
-class LaunchError(NotebookError):
+class LaunchError(ValueError):
     """$REPOSITORY is no repository on GitHub, or the wheel cannot be built; the message says what to do."""
 
 

@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"running {path.stem} with every exercise left blank", flush=True)
             run_blank(EDITION / "notebooks" / path.name)
         pack(EDITION, ARCHIVE)
-    except (NotebookError, OSError) as error:
+    except (NotebookError, launch.LaunchError, OSError) as error:
         print(f"tools/student.py: {error}", file=sys.stderr)
         return 1
     print(f"{ARCHIVE.relative_to(ROOT)}: {ARCHIVE.stat().st_size / 1e6:.1f} MB")
