@@ -258,6 +258,18 @@ def test_a_prediction_is_a_paragraph_of_its_own_but_in_a_list():
     ]
 
 
+def test_american_spelling_finds_a_page_too(book):
+    words = "normalise normalisation optimiser colours neighbouring grey labelled modelling centre centred learnt visualised"
+    others = (
+        "normalize normalization optimizer colors neighboring gray labeled modeling center centered learned visualized"
+    )
+    assert [book_frame.american(word) for word in words.split()] == others.split()
+    index = (book / "searchindex.js").read_text(encoding="utf-8")
+    assert all(f'"{stem}"' in index for stem in ("neighbor", "optim", "color"))
+    same = "noise raise otherwise exercise arise precise four hour spelling excellent premise".split()
+    assert [book_frame.american(word) for word in same] == same
+
+
 def test_a_description_is_of_whole_sentences():
     page = tree("Title\n=====\n\n" + "A short one. " * 8 + "\n\n" + "Then another comes along here. " * 9)
     words = book_frame.describe(page)

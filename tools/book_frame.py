@@ -22,6 +22,17 @@ CAPTION = '<figcaption><span class="number">Figure {}.</span> <span aria-hidden=
 # The parts of MathJax that the formulas need; all in one file, with a menu, they are half as much again.
 MATHJAX = ["input/tex-base", "[tex]/ams", "output/chtml", "a11y/assistive-mml"]
 
+# How American spelling writes what these pages write in British.
+AMERICAN = [
+    (r"(\w{3,}(?:al|an|ar|er|gn|ic|im|it|nt|or))is(e|ed|er|es|ing|ation|ations)", r"\1iz\2"),
+    (r"(\w*(?:col|fav|behavi|hon|neighb))our(\w*)", r"\1or\2"),
+    (r"(\w*(?:ab|av|ev|od))ell(ed|ing)", r"\1el\2"),
+    (r"centr(ed|ing)", r"center\1"),
+    (r"centre(s?)", r"center\1"),
+    (r"grey(\w*)", r"gray\1"),
+    (r"learnt", "learned"),
+]
+
 # What the theme writes into each page, and what stands there instead.
 MENDS = [
     (r'\s*<!-- So that users can add custom icons -->\s*<script defer src="[^"]*fontawesome.js[^>]*></script>', ""),
@@ -59,6 +70,18 @@ class Boxes(SphinxTransform):
                 cell["prompt_show"], cell["prompt_hide"] = (
                     f"{verb} the code behind this {what}" for verb in ("Show", "Hide")
                 )
+
+
+class Spellings(SphinxTransform):
+    """Let the search find a page by American spelling too: its words are keywords of the page."""
+
+    default_priority = 880
+
+    def apply(self, **options):
+        """Add them to the page, if it has any."""
+        words = set(re.findall(r"[a-z]+", self.document.astext().lower()))
+        if others := sorted({american(word) for word in words} - words):
+            self.document.append(nodes.meta("", name="keywords", content=", ".join(others)))
 
 
 class Figures(SphinxPostTransform):
@@ -119,6 +142,14 @@ def box_quiz(section: nodes.section, document: nodes.document) -> None:
     del section.children[first:]
     section.append(quiz)
     section.extend(rest)
+
+
+def american(word: str) -> str:
+    """Return a word in American spelling."""
+    for british, other in AMERICAN:
+        if found := re.fullmatch(british, word):
+            return found.expand(other)
+    return word
 
 
 def mark_prediction(paragraph: nodes.paragraph) -> None:
@@ -281,6 +312,7 @@ def without_icon_font(css: str) -> str:
 def setup(app) -> dict:
     """Tie all this to the moments of a build."""
     app.add_transform(Boxes)
+    app.add_transform(Spellings)
     app.add_post_transform(Figures)
     app.connect("html-page-context", add_to_head, priority=900)  # when the others have added their scripts
     app.connect("build-finished", finish, priority=400)  # before an index.html that only leads on is written
