@@ -13,16 +13,15 @@ from digitlib.evaluation import accuracy_interval
 def _mix_ups():
     # a and b are mixed up most, but evenly; c -> d most one way; e -> f and g -> h most with the smaller and the larger
     # digit first; i is rare, and read as j; c and e are misread most often, and c and j have a part in most mistakes.
-    for case, a in (("one set of predictions", 0), ("another set of predictions", 9), ("a third set", 5)):
+    counts = "ab6 ba5 cd9 dc1 ef8 gh8 ij7 eg1 ej3 cj4 ii3".split()
+    for a in (0, 9, 4, 7, 2):
         b, c, d, e, f, g, h, i, j = random.sample([digit for digit in range(10) if digit != a], 9)
-        c, d = sorted((c, d), reverse=a == 0)
-        (e, f), (h, g) = sorted((e, f)), sorted((h, g))
-        pairs = (
-            6 * [(a, b)] + 5 * [(b, a)] + 9 * [(c, d)] + [(d, c)] + 8 * [(e, f)] + 8 * [(g, h)] + 7 * [(i, j)]
-        )
-        pairs += [(e, g)] + 3 * [(e, j)] + 4 * [(c, j)] + 3 * [(i, i)]
-        pairs += [(digit, digit) for digit in range(10) if digit != i for _ in range(random.randint(30, 60))]
-        yield case, tuple(torch.tensor(random.sample(pairs, len(pairs))).T)
+        (c, d), (e, f), (h, g) = sorted((c, d), reverse=a == 0), sorted((e, f)), sorted((h, g))
+        digits = dict(zip("abcdefghij", (a, b, c, d, e, f, g, h, i, j)))
+        pairs = [(digits[true], digits[read]) for true, read, times in counts for _ in range(int(times))]
+        often = random.sample(range(30, 60), 10)
+        pairs += [(digit, digit) for digit in range(10) if digit != i for _ in range(often[digit])]
+        yield f"predictions of {len(pairs)} images", tuple(torch.tensor(random.sample(pairs, len(pairs))).T)
     one, other = random.sample(range(10), 2)
     yield "three images, one of them misread", (torch.tensor([one, 3, 3]), torch.tensor([other, 3, 3]))
 
@@ -38,8 +37,7 @@ _BOTH, _RATE = "(table + table.T)", "(table / (1e-9 + torch.bincount(labels, min
 most_confused = exercise(
     "most_confused", given=_mix_ups, right=_most_mixed_up, returns="two digits, such as `(4, 9)`",
     passed="A pair that is mixed up either way round is where the next idea should help.", wrong={
-        "This is one digit twice: images that were read right are among those that you count.": (
-            ".fill_diagonal_(0)", ""),
+        "This is one digit twice: images that were read right are counted too.": (".fill_diagonal_(0)", ""),
         "You count one direction alone. A 4 read as 9 and a 9 read as 4 are mix-ups of the same pair: count both "
         "together.": [(_BOTH, "table"), (_BOTH, "table", "min(pair), max(pair)", "pair")],
         "You count only mix-ups where the true digit is the smaller one, or the larger; the others are mistakes too.": [
@@ -59,9 +57,8 @@ def _scores():
         scores = []
         for size, mean, deviation in zip((n, m), means, random.sample([0.3, 0.6, 1.2], 2)):
             raw = torch.randn(size, dtype=torch.float64) + 0.5 * torch.arange(size)  # never all alike
-            scores.append(
-                (mean + random.random() + deviation * (raw - raw.mean()) / raw.std())[torch.randperm(size)]
-            )
+            raw = (mean + random.random()) + deviation * (raw - raw.mean()) / raw.std()
+            scores.append(raw[torch.randperm(size)])
         yield f"{n} seeds of the baseline and {m} of the other", tuple(scores)
 
 
@@ -72,11 +69,8 @@ def _gain_and_error(baseline, other):
     return gain.item(), error.item()
 
 
-_GAIN, _ERROR, _SQUARE = (
-    "b.mean() - a.mean()",
-    "(a.var() / n + b.var() / m) ** 0.5",
-    "a.var() / n + b.var() / m",
-)
+_GAIN, _SQUARE = "b.mean() - a.mean()", "a.var() / n + b.var() / m"
+_ERROR = f"({_SQUARE}) ** 0.5"
 difference_of_means = exercise(
     "difference_of_means", given=_scores, right=_gain_and_error, returns="two numbers, difference and standard error",
     passed="A difference without its standard error says little, and with few seeds even both say only so much.",
@@ -93,12 +87,11 @@ difference_of_means = exercise(
         "Each variance is divided by its own version's number of seeds, and by no other number.": [
             ("/ n +", "/ m +", "/ m)", "/ n)"), *((_SQUARE, f"(a.var() + b.var()) / {n}") for n in (
                 "min(n, m)", "n", "m", "(n + m)", "((n + m) / 2)", "3"))],
-        "That is the spread of a difference between two single trainings. A mean over several seeds is steadier: where "
-        "do their numbers come in?": (_SQUARE, "a.var() + b.var()"),
+        "That is the spread between two single trainings; means are steadier: where do the numbers of seeds come in?": (
+            _SQUARE, "a.var() + b.var()"),
         "That is the square of the standard error; a root is missing.": (") ** 0.5", ")"),
         "Independent errors partly cancel: their squares, the variances, are added, and the root comes last.": [
             (_ERROR, "a.std() / n**0.5 + b.std() / m**0.5"), (_ERROR, "a.std() / n + b.std() / m"), ("var()", "std()"),
-            (_ERROR, "a.std() + b.std()"),
             (_SQUARE, "abs(a.var() / n - b.var() / m)")],
         "That is the error of one mean alone; the other's is uncertain too.": [
             (_SQUARE, "a.var() / n"), (_SQUARE, "b.var() / m")],
@@ -117,10 +110,9 @@ def _candidates():
         (50, (48, 47, 40, 35), 60, (45, 55, 58, 41)), (100, (95, 93, 85, 80), 30, (20, 26, 29, 15)),
         (40, (37, 35, 31, 26), 90, (61, 75, 80, 60)), (300, (285, 270, 240, 230), 50, (48, 49, 47, 40)),
     ):  # fmt: skip
-        counts = random.sample([*zip(first, second)], 4)
-        right = [
-            torch.stack([torch.randperm(n) < k for k in ks]) for n, ks in zip((num, num_fresh), zip(*counts))
-        ]
+        order = torch.randperm(4)
+        parts = (num, torch.tensor(first)[order]), (num_fresh, torch.tensor(second)[order])
+        right = [torch.stack([torch.randperm(n) < count for count in counts]) for n, counts in parts]
         yield f"{num} validation images and {num_fresh} fresh ones", tuple(right)
 
 
@@ -154,20 +146,13 @@ def _ladders():
         low, high = (100 * (1 - end) for end in accuracy_interval(right, images)[::-1])
         own = 100 * (1 - right / images)
         half = 1.96 * (own * (100 - own) / images) ** 0.5  # of the simple interval
-        errors = [
-            (own + half + high) / 2,
-            (low + max(own - half, 0)) / 2,
-            (3 * own + high) / 4,
-            (2 * own + low) / 3,
-        ]
-        errors += [2 * high, high + 0.05, low / 2, 0.996 * low, 1.004 * low, 0.996 * high, 1.004 * high]
+        errors = [(own + half + high) / 2, (low + max(own - half, 0)) / 2, (3 * own + high) / 4]
+        errors += [low / 2, 2 * high, high + 0.05, (2 * own + low) / 3]
+        errors += [end * (1 + side) for end in (low, high) for side in (-0.004, 0.004)]
         names = random.sample("Ada Alan Blaise Carl Emmy Grace Henri Kurt Leonhard Mary Sofia".split(), 11)
         case = f"{right:,} of {images:,} images right, an error rate between {low:.3f}% and {high:.3f}%"
         yield case, (right, images, dict(zip(names, random.sample(errors, 11))))
-    yield (
-        "published results that are all beyond the interval",
-        (970, 1_000, {"Ada": 0.4, "Emmy": 9.5, "Kurt": 5.9}),
-    )
+    yield "published results beyond the interval", (970, 1_000, {"Ada": 0.4, "Emmy": 9.5, "Kurt": 5.9})
 
 
 def _look_at_names(run, num_correct, num_images, published):
@@ -175,9 +160,8 @@ def _look_at_names(run, num_correct, num_images, published):
     texts = isinstance(names, list | tuple | set) and all(isinstance(name, str) for name in names)
     if not texts or not published.keys() >= set(names) or len(set(names)) < len(names):
         return {"the result": names}
-    listed = {
-        f"result with the name for an error of {published[name]:.3f}%": name in names for name in published
-    }
+    told = "result with the name for an error of {:.3f}%"
+    listed = {told.format(error): name in names for name, error in published.items()}
     return {"the result": True, **listed}
 
 
@@ -197,19 +181,16 @@ covered_results = exercise(
     "covered_results", given=_ladders, right=_covered, observe=_look_at_names,
     returns="a list of names, keys of `published`, each of them once",
     passed="An interval may cover several rungs of the ladder, and then your number cannot choose among them.", wrong={
-        "You keep every result on one side; those beyond the interval's other end are not covered.": [
-            (f"{_LOW} and ", ""), (f" and {_HIGH}", "")],
-        "You keep one half of the interval, or all on one side of your number: it reaches to both sides.": [
-            (_HIGH, f"{_SHARE} <= {_OWN}"), (_LOW, f"{_OWN} <= {_SHARE}"),
+        "You keep one side of the interval, or one half: it has two sides, and ends on both.": [
+            (f"{_LOW} and ", ""), (f" and {_HIGH}", ""), (_HIGH, f"{_SHARE} <= {_OWN}"), (_LOW, f"{_OWN} <= {_SHARE}"),
             (f"{_LOW} and {_HIGH}", f"{_SHARE} <= {_OWN}"), (f"{_LOW} and {_HIGH}", f"{_SHARE} >= {_OWN}")],
-        "That is the simple interval, as wide to one side as to the other, or, which covers the same, an interval "
-        "around each published result. Take the one that the prompt names, around your own.": (
+        "That is the simple interval, as wide to one side as to the other; take the one that the prompt names.": (
             f"{_LOW} and {_HIGH}", _WALD),
         "You keep just those results that the interval does not cover.": ("if ", "if not ", "and", "or not"),
         "Compare like with like: error or accuracy, shares or percent, and the lower end first.": [
             (_SHARE, other) for other in ("error", "error / 100", "1 - error", "100 - error", "100 * error")],
         "You return every name; compare each error with the interval.": (f"{_LOW} and {_HIGH}", "True"),
-        "Your list never has more than one name, but an interval may cover several: does the function return too "
-        "soon?": [("return names", "return names[:1]"),
+        "Your list never has more than one name, but an interval may cover several: is there a `return` too soon?": [
+            ("return names", "return names[:1]"),
             ("return names", f"return [min(published, key=lambda name: abs(1 - published[name] / 100 - {_OWN}))]")],
     })  # fmt: skip

@@ -1,7 +1,6 @@
 """The checks of notebook 11: weights that are kept, files that are refused, what a file has to say, pictures."""
 
 import copy  # noqa: F401 (for changes of right answers)
-import io
 import pickle
 import random
 import tempfile
@@ -79,37 +78,30 @@ best_weights = exercise(
         "Where all scores are negative, nothing is kept: which is the lowest that may count?": ('"-inf"', "0.0"),
     })  # fmt: skip
 
-_RAN: list[str] = []
-
-
-def _run_by_a_file(word: str) -> None:
-    _RAN.append(word)  # it is what the hostile files here do, and no harm
+_RAN: list[int] = []  # grows where a hostile file has its way
 
 
 class _Surprise:
     def __reduce__(self):
-        return _run_by_a_file, ("this file ran code",)
-
-
-def _in_bytes(content: object) -> bytes:
-    file = io.BytesIO()
-    torch.save(content, file)
-    return file.getvalue()
+        return exec, ("from digitlib.checks import saving; saving._RAN.append(1)",)
 
 
 def _files():
-    weights, whole = {"fc.weight": torch.randn(3, 2), "fc.bias": torch.randn(3)}, _in_bytes(nn.Linear(2, 3))
+    weights = {"fc.weight": torch.randn(3, 2), "fc.bias": torch.randn(3)}
     with tempfile.TemporaryDirectory() as folder:
         for case, content in (
-            ("weights alone", _in_bytes(weights)), ("a list of tensors", _in_bytes([torch.randn(3), torch.randn(2)])),
-            ("weights, a number and a list", _in_bytes({"state_dict": weights, "mean": 0.13, "classes": [3, 5]})),
-            ("code that would run", _in_bytes({"state_dict": weights, "note": _Surprise()})),
-            ("a whole network, as an object of its class", whole), ("a picture that was renamed", b"\x89PNG\r\n" * 20),
-            ("nothing: it does not exist", None), ("no byte", b""), ("half of another", whole[: len(whole) // 2]),
+            ("weights alone", weights), ("a list of tensors", [torch.randn(3), torch.randn(2)]),
+            ("weights, a number and a list", {"state_dict": weights, "mean": 0.13, "classes": [3, 5]}),
+            ("code that would run", {"state_dict": weights, "note": _Surprise()}),
+            ("a whole network, as an object of its class", nn.Linear(2, 3)),
+            ("a picture, and was renamed", b"\x89PNG\r\n" * 20), ("nothing: it does not exist", None), ("no byte", b""),
+            ("the first bytes of such a file, where the rest is lost", b"PK\x03\x04" + bytes(99)),
         ):  # fmt: skip
             path = Path(folder) / f"{random.randrange(10**6)}.pth"
-            if content is not None:
+            if isinstance(content, bytes):
                 path.write_bytes(content)
+            elif content is not None:
+                torch.save(content, path)
             yield f"a file that holds {case}", (path,)
 
 
@@ -160,7 +152,7 @@ opens_safely = exercise(
 def _strangers():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stranger.pth"
-        for num, dropout in ((1, 0.0), (4, 0.6), (3, 0.3), (2, 0.0)):
+        for num, dropout in ((1, 0.0), (3, 0.6), (2, 0.0)):
             options = {"hidden_size": random.randint(8, 12), "num_channels": [3, 6], "dropout": dropout}
             model, mean, std = CNN(**options), random.uniform(0.2, 0.4), random.uniform(0.5, 0.7)
             model.fc2.weight.data *= 5  # so that differences show
@@ -173,8 +165,9 @@ def _strangers():
 def _read_twice(run, path, raw_images):
     if len(raw_images) == 2:
         return _outcome(run, path, raw_images)
-    first, second = run(path, raw_images), run(path, raw_images)
-    return {"two calls with one file give the same logits": same(first, second, 1e-4), "the result": first}
+    logits = run(path, raw_images)
+    again = run(path, raw_images) if len(raw_images) > 1 else logits
+    return {"two calls with one file give the same logits": same(logits, again, 1e-4), "the result": logits}
 
 
 def _as_described(path, raw_images):

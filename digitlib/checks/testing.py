@@ -48,8 +48,6 @@ average_loss = exercise(
             for each in (("total +=", "total ="), ("    return", "        return"))],
         "This is the loss of a second softmax: `F.cross_entropy` takes the logits themselves.": (
             "(some_logits,", "(some_logits.softmax(dim=1),"),
-        "This is the share of images read right, not the loss.": (
-            _MEAN, "(some_logits.argmax(1) == some_labels).double().mean()"),
     })  # fmt: skip
 
 
@@ -91,7 +89,7 @@ weakest_class = exercise(
     "That of the class that came out lowest lies too low.",
     returns="three numbers, the class and the two ends of the interval", wrong={
         "This is the class of the lowest precision, or F1: recall looks at the images of a class, so at its row.": [
-            ("hits / rows", "hits / confusion.sum(0)"), ("confusion.sum(1)", "confusion.sum(0)"),
+            ("confusion.sum(1)", "confusion.sum(0)"), ("hits / rows", "hits / confusion.sum(0)"),
             ("hits / rows", "2 * hits / (rows + confusion.sum(0))")],
         "This is the class with the fewest right answers, the most mistakes or the fewest images: compare shares.": [
             ("hits / rows", "hits"), ("hits / rows", "hits - rows"), ("hits / rows", "rows")],
@@ -109,15 +107,8 @@ weakest_class = exercise(
 
 
 def _two_networks():
-    for split in (
-        (9, 2, 30, 2),
-        (3, 12, 2, 3),
-        (4, 4, 20, 10),
-        (0, 0, 20, 9),
-        (14, 22, 30, 0),
-        (58, 40, 60, 9),
-    ):
-        a, b, both, neither = split  # where both are wrong, each is so in its own way
+    splits = [(9, 2, 30, 2), (3, 12, 2, 3), (4, 4, 20, 10), (0, 0, 20, 9), (14, 22, 30, 0), (58, 40, 60, 9)]
+    for a, b, both, neither in splits:  # where both are wrong, each is so in its own way
         off = torch.tensor(a * [(0, 3)] + b * [(8, 0)] + both * [(0, 0)] + neither * [(2, 6)])
         labels = torch.randint(10, (len(off),))
         first, second = ((labels[:, None] + off[torch.randperm(len(off))]) % 10).T
