@@ -235,7 +235,7 @@ best_rate = exercise(
         "You keep the lowest loss on the way, or the mean or the sum of all; asked is the loss after the last step.": [
             ("loss_function(path[-1])", f"torch.stack([*map(loss_function, path{part})]).nan_to_num(math.inf).{how}()")
             for how in ("min", "mean", "sum") for part in ("", "[1:]", "[:-1]")],
-        "You choose a rate whose loss is `nan` or `inf`. No comparison with `nan` is true: set such losses aside first.": [
+        "You choose a rate whose loss is `nan` or `inf`. No comparison with `nan` is true: set them aside first.": [
             ("math.inf if math.isnan(end) else end", "end"), (_BEST, "int(torch.tensor(ends).argmin())")],
         "You choose the rate with the highest loss; asked is the one with the lowest.": [
             ("min(known)", "max(end for end in ends if end < 1e4)"), ("min(known)", "max(known)")],
