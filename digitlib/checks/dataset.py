@@ -15,9 +15,7 @@ def _whole(run, *given):
 
 def _headers():
     for axes in (3, 1, 4, 2):
-        header = bytes(
-            [0, 0, random.choice([9, 11, 13]), axes]
-        )  # a type that is no number of axes, nor MNIST's 8
+        header = bytes([0, 0, random.choice([9, 11, 13]), axes])  # a type that is no number of axes
         lengths = [random.randrange(20_000_000, 2_000_000_000).to_bytes(4, "big") for _ in range(axes)]
         pixels = bytes(random.choices(range(1, 256), k=64))
         yield f"a file with axes: {axes}", (header + b"".join(lengths) + pixels,)
@@ -71,8 +69,6 @@ count_batches = exercise(
         "The ragged last batch is not counted. `//` leaves out what does not fill a batch.": [
             (_MORE, "full, batch_size"), (_MORE, "full, rest"), (_MORE, "full, rest", _FITS, "return full, 0")],
         "The last batch gets what is left over, which is less than a full one.": (_MORE, "full + 1, batch_size"),
-        "This is the mean size of a batch; all batches but the last are full.": [
-            (_MORE, f"full + 1, num_images {by} (full + 1)") for by in ("//", "/")],
         "This is what the last batch lacks, not what it holds.": [
             (_MORE, "full + 1, batch_size - rest"), (_MORE, "full + 1, batch_size - rest", _FITS, "return full, 0")],
         "Where the images fill every batch, nothing is left for one more.": [
@@ -84,16 +80,15 @@ count_batches = exercise(
 )  # fmt: skip
 
 
+def _generator():
+    return torch.Generator().manual_seed(int(torch.randint(1, 9999, ())))
+
+
 def _look_at_parts(run, *given):
-    generators = [
-        given[-1],
-        given[-1].clone_state(),
-        torch.Generator().manual_seed(given[-1].initial_seed() + 1),
-    ]
-    result, *more = (run(*given[:-1], generator) for generator in generators)
-    if not isinstance(result, list | tuple) or [getattr(part, "dtype", 0) for part in result] != 3 * [
-        torch.int64
-    ]:
+    same, other = given[-1].clone_state(), torch.Generator().manual_seed(given[-1].initial_seed() + 1)
+    result, *more = (run(*given[:-1], generator) for generator in (given[-1], same, other))
+    dtypes = isinstance(result, list | tuple) and [getattr(part, "dtype", None) for part in result]
+    if dtypes != 3 * [torch.int64]:
         return {"the result": tuple(result) if isinstance(result, list) else result}
     parts, same, others = ([set(part.flatten().tolist()) for part in drawn] for drawn in (result, *more))
     held, runs = set.union(*parts), [len(part) > 9 and max(part) - min(part) < len(part) for part in parts]
@@ -116,48 +111,31 @@ def _parts(num_images, num_validation, num_test, generator):
     return train, validation, test
 
 
+_FIXED, _APART, _LABEL = "=torch.Generator().manual_seed(0)", "labels[label_order", "labels[image_order"
 _DRAW, _BACK = "torch.randperm(num_images, generator=generator)", "return train, validation, test"
 three_parts = exercise(
     "three_parts",
     passed="Random, repeatable, and no image in two parts: this is what keeps a score honest.",
-    given=lambda: [("{} images, {} for validation and {} for the test".format(*sizes),
-                    (*sizes, torch.Generator().manual_seed(int(torch.randint(1, 9999, ()))))) for sizes in (
-                        (120, 25, 15), (150, 20, 0), (90, 0, 30), (40, 12, 28), (131, 14, 33))],
+    given=lambda: [("{} images, {} for validation and {} for the test".format(*sizes), (*sizes, _generator()))
+                   for sizes in ((120, 25, 15), (150, 20, 0), (90, 0, 30), (40, 12, 28), (131, 14, 33))],
     right=_parts, observe=_look_at_parts, returns="three int64 tensors, `train, validation, test`",
     wrong={
         "Some images are in more than one part: cut the parts from one random order, instead of drawing each anew.":
             ("shuffled.split(sizes)", f"({_DRAW}[:size] for size in sizes)"),
-        "Two generators with the same seed give different parts: use the generator that you are given.":
-            (", generator=generator", ""),
-        "Generators with different seeds give the same parts: use the one that you are given, as it is.":
-            ("=generator", "=torch.Generator().manual_seed(0)"),
-        "The parts have changed places, or got each other's size: the order is training, validation, test.": [
-            (_BACK, "return train, test, validation"), (_BACK, "return validation, test, train")],
-        "Training keeps what the others were given: an image may be in one part only.":
-            (_BACK, "return shuffled, validation, test"),
+        "The same seed gives different parts: use the generator that you are given.": (", generator=generator", ""),
+        "Different seeds give the same parts: use the generator that you are given, as it is.": ("=generator", _FIXED),
         "Slices with a minus sign have a pitfall: `-0` is `0`, the beginning.": [
-            (_BACK, f"return {train}, {validation}, shuffled[-num_test:]") for train in (
-                "train", "shuffled[: -num_validation - num_test]") for validation in (
-                    "validation", "shuffled[-num_validation - num_test : -num_test]")],
+            (_BACK, f"return train, {part}, shuffled[-num_test:]") for part in (
+                "validation", "shuffled[-num_validation - num_test : -num_test]")],
     },
 )  # fmt: skip
-
-
-def _numbered_images():
-    for num_images, batch_size in ((47, 6), (40, 8), (33, 50), (35, 1), (64, 33)):
-        labels = torch.randperm(num_images) + 100  # each image shows its label, and no place in the list
-        images = labels.float().view(-1, 1, 1, 1).expand(-1, 1, 2, 3).contiguous()
-        generator = torch.Generator().manual_seed(int(torch.randint(1, 9999, ())))
-        yield f"{num_images} images in batches of {batch_size}", (images, labels, batch_size, generator)
 
 
 def _epoch(run, *given):
     """Return the batches of an epoch; none where they are no pairs of images (B, ...) and labels (B,)."""
     result = run(*given)
     found = run.of(list, result) if hasattr(result, "__iter__") else []
-    kinds = [
-        [getattr(part, "ndim", 0) for part in batch] for batch in found if isinstance(batch, tuple | list)
-    ]
+    kinds = [isinstance(each, tuple | list) and [getattr(part, "ndim", 0) for part in each] for each in found]
     return found if kinds == len(found) * [[4, 1]] else []
 
 
@@ -177,9 +155,7 @@ def _look_at_epochs(run, images, labels, batch_size, generator):
         "the labels are shuffled": not torch.equal(first, labels),
         "every image comes with its own label": torch.equal(shown.double(), first.double()),
         "the number of different images": len(shown.unique()),
-        "the order is random, neither turned round nor sorted": not any(
-            torch.equal(first, o) for o in orders
-        ),
+        "the order is neither turned round nor sorted": not any(torch.equal(first, each) for each in orders),
         "a batch is no block of neighbours": not any(set(found.tolist()) in blocks for _, found in epochs[1]),
         "a second epoch with the same generator has another order": not torch.equal(first, second),
         "the same seed gives the same order": torch.equal(first, again),
@@ -195,22 +171,20 @@ def _shuffled_apart(images, labels, batch_size, generator):
         yield images[image_order[start:stop]], labels[label_order[start:stop]]
 
 
-_ORDER, _LABEL = "image_order = torch.randperm(len(images), generator=generator)", "labels[image_order"
 shuffled_epoch = exercise(
     "shuffled_epoch",
     passed="An image and its label stay together because one order picks them both. No error would have told you.",
-    given=_numbered_images, observe=_look_at_epochs, returns="batches, one after the other", blank=_shuffled_apart,
-    right=change(_shuffled_apart, "labels[label_order", _LABEL),
+    given=lambda: [(f"{number} images in batches of {size}",  # each image shows its label
+                    (labels.float().view(-1, 1, 1, 1).repeat(1, 1, 2, 3), labels, size, _generator()))
+                   for number, size in ((47, 6), (40, 8), (33, 50), (35, 1), (64, 33))
+                   for labels in [torch.randperm(number) + 100]],
+    observe=_look_at_epochs, returns="batches, one after the other", blank=_shuffled_apart,
+    right=change(_shuffled_apart, _APART, _LABEL),
     wrong={
-        "Images come with the label of another image. Compare where the images' order comes from, and the labels'.":
-            (_LABEL, "labels[label_order"),
-        "The images come in the order they were given in: nothing is shuffled now.":
-            (_ORDER, "image_order = torch.arange(len(images))"),
+        "Images come with the label of another image. Where does either order come from?": (_LABEL, _APART),
         "The ragged last batch is dropped. Those images would never be seen in this epoch.":
             ("len(images), batch_size)", "len(images) - batch_size + 1, batch_size)"),
-        "A second epoch with the same generator has the same order again: let it go on from where it was.":
-            (_ORDER, "image_order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))"),
-        "Two generators with the same seed give different orders: use the generator that you are given.":
-            (_ORDER, "image_order = torch.randperm(len(images))"),
+        "A second epoch has the same order again: let the generator go on from where it was.": ("=generator", _FIXED),
+        "The same seed gives different orders: use the generator that you are given.": (", generator=generator", ""),
     },
 )  # fmt: skip

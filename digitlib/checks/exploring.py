@@ -5,22 +5,6 @@ import torch
 from digitlib.checks.engine import change, exercise
 
 
-def _labels():
-    for counts in (
-        [9, 21, 5, 15, 11],
-        [3, 0, 8, 1, 0, 5, 0],
-        [0, 0, 6, 5],
-        [0, 1, 0],
-        [30, 2, 41, 0, 17, 9, 5, 26, 11, 3, 8],
-    ):
-        labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-        absent = counts.count(0)
-        yield (
-            f"{len(counts)} classes, {absent} of them without a label",
-            (labels[torch.randperm(len(labels))], len(counts)),
-        )
-
-
 def _shares(labels, num_classes):
     counts = torch.bincount(labels, minlength=num_classes)
     total = counts.sum()
@@ -31,7 +15,11 @@ _COUNT, _BACK = ", minlength=num_classes", "return counts.float() / total"
 class_shares = exercise(
     "class_shares",
     passed="The shares add up to 1, and a class without an image has its place too.",
-    given=_labels, right=_shares, dtype=False, tolerance=1e-5, returns="float (num_classes,), one share for each class",
+    given=lambda: [(f"{len(counts)} classes, {counts.count(0)} of them without a label",
+                    (labels[torch.randperm(len(labels))], len(counts))) for counts in (
+                        [9, 21, 5, 15, 11], [3, 0, 8, 1, 0, 5, 0], [0, 0, 6, 5], [0, 1, 0], [4, 0, *range(19, 10, -1)])
+                   for labels in [torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))]],
+    right=_shares, dtype=False, tolerance=1e-5, returns="float (num_classes,), one share for each class",
     wrong={
         "A class without a label needs its place all the same, with the share 0: the length of the result must not "
         "depend on the labels.": [(_COUNT, ""), ("torch.bin", "torch.unique(labels, return_counts=True)[1] # ")],
@@ -42,10 +30,8 @@ class_shares = exercise(
             (_BACK, "return counts // total"), (_BACK, "return counts.float() // total")],
         "You divide by the number of classes, or by the largest count; a share is a part of all labels.": [
             ("counts.sum()", "num_classes"), ("counts.sum()", "counts.max()")],
-        "You return one number for each of the labels; asked is one for each class.": (_BACK, f"{_BACK}[labels]"),
         "Entry 0 belongs to class 0: the classes count from 0, and none is left out.": [
             ("counts.float()", other) for other in ("counts[1:]", "counts.roll(-1)", "counts.roll(1)")],
-        "Softmax is not needed: a share is a count divided by a number.": (" / total", ".softmax(0)"),
     },
 )  # fmt: skip
 
@@ -55,15 +41,10 @@ def _variations():
         gap = 0.0
         while gap < 1e-3:  # no rounding should change an order
             centre, light = torch.rand(28, 28) * 116 - 58, 110 + 15 * torch.randn(num_images, 1, 1).exp()
-            few = 3.2 * (
-                torch.rand(num_images, 28, 28) < 0.1
-            )  # half of the images change few pixels, by more
-            noise = torch.where(torch.rand(num_images, 1, 1) < 0.5, 1.0, few) * torch.randn(
-                num_images, 28, 28
-            )
-            strength = torch.linspace(4, 30, num_images)[torch.randperm(num_images), None, None]
-            images = centre * (1 - 0.4 * torch.rand(num_images, 1, 1)) + light + noise * strength
-            images = images.clamp(0, 255).byte()
+            few = 3.2 * (torch.rand(num_images, 28, 28) < 0.1)  # where few pixels change, they do so by more
+            strength = 4 + 26 * torch.rand(num_images, 1, 1) * torch.where(light > light.median(), 1, few)
+            contrast, noise = 1 - 0.4 * torch.rand(num_images, 1, 1), torch.randn(num_images, 28, 28)
+            images = (centre * contrast + light + noise * strength).clamp(0, 255).byte()
             distances = (images.double() - images.double().mean(0)).flatten(1).norm(dim=1).sort().values
             gap = (distances[: k + 1].diff().min() / distances[0]).item()
         yield f"{num_images} images and k={k}", (images, k)
@@ -87,26 +68,16 @@ most_typical = exercise(
             ("argsort()", "argsort(descending=True)"), (_FIRST, "return order[-k:]")],
         "The type `uint8` has no negative numbers: 3 − 5 becomes 254. Convert the images before you subtract.": [
             (_TO, f"(images - centre{to}.byte()){then}") for to in ("", ".round()") for then in ("", ".float()")],
-        "You add up absolute differences. A distance is the root of the summed *squared* differences.":
-            (_SQUARES, ".abs().sum((1, 2))"),
+        "You add up absolute differences. For a distance, square before you add.": (_SQUARES, ".abs().sum((1, 2))"),
         "Differences above and below cancel each other in your sum: square before you add.": [
             (_SQUARES, ".sum((1, 2))"), (_SQUARES, ".sum((1, 2)).abs()")],
-        "You compare with one number, the mean over all pixels. The mean image has a value for each place.":
-            (_MEAN, "x.mean()"),
-        "You compare each image with its own mean: to get the mean image, average over the images.":
-            (_MEAN, "x.mean((1, 2), keepdim=True)"),
-        "You compare with the first image or the median, not with the mean of all.": [
-            (_MEAN, "x[0]"), (_MEAN, "x.median(0).values")],
+        "You compare with one number; the mean image has a value for each place.": (_MEAN, "x.mean()"),
+        "You compare each image with its own mean: average over the images.": (_MEAN, "x.mean((1, 2), keepdim=True)"),
         "You measure each image's own size: subtract the mean image first.": (_TO, "x"),
-        "Asked are the numbers of the images, not the images or the distances themselves.": [
-            (_FIRST, "return images[order[:k]]"), (_FIRST, "return distances.sort().values[:k]")],
         "Your answer holds too few or too many numbers: asked are the first ones, as many as `k` says.": [
             ("[:k]", other) for other in ("", "[: k + 1]", "[: k - 1]", "[0]")],
-        "You leave out the nearest image of all. No image here is the mean itself, so none has to be skipped.":
-            ("[:k]", "[1 : k + 1]"),
-        "These are ranks: entry i says at which place image i comes. Asked are the images at the first places.":
-            ("argsort()", "argsort().argsort()"),
-        "These are the first images as they come, whatever their distance is.": (_FIRST, "return torch.arange(k)"),
+        "You leave out the nearest image of all, but none has to be skipped.": ("[:k]", "[1 : k + 1]"),
+        "These are ranks: entry i says at which place image i comes.": ("argsort()", "argsort().argsort()"),
     },
 )  # fmt: skip
 
@@ -132,11 +103,7 @@ def _leave_one_out(x, labels):
     return (labels[nearest] == labels).double().mean().item()
 
 
-_SELF, _PICK, _LOOK_UP = (
-    " + torch.full((len(x),), torch.inf).diag()",
-    "distances.argmin(dim=1)",
-    "labels[nearest]",
-)
+_SELF, _PICK, _LOOK_UP = " + torch.eye(len(x)) * 1e9", "distances.argmin(dim=1)", "labels[nearest]"
 leave_one_out = exercise(
     "leave_one_out",
     passed="What a program has stored, it knows; what it has learnt, only other images tell.",
@@ -148,8 +115,7 @@ leave_one_out = exercise(
         "No answer is right: do you leave out every image with the same label? Leave out the image itself.":
             (_SELF, " + torch.where(labels[:, None] == labels, torch.inf, 0)"),
         "This is the number of images read right; divide it by how many there are.": (".double().mean()", ".sum()"),
-        "You return one value for each of the images; asked is the share that is read right.":
-            (".double().mean().item()", ""),
+        "You return a value for each image; asked is the share that is read right.": (".double().mean().item()", ""),
         "You take the farthest image. The diagonal needs a value that the smallest distance never has.": [
             (_SELF, "", "argmin", "argmax"), (_PICK, "torch.cdist(x, x).topk(2).indices[:, 1]")],
         "You go one neighbour too far: skip the image itself, and nothing more.": (_PICK, "distances.argsort()[:, 1]"),
@@ -160,7 +126,5 @@ leave_one_out = exercise(
             (_SELF, " + torch.inf * torch.eye(len(x))"),
         "Several neighbours vote in your answer; here the nearest other image decides alone.": [
             (_PICK, f"distances.argsort(dim=1)[:, :{n}]", _LOOK_UP, f"{_LOOK_UP}.mode(dim=1)[0]") for n in (3, 5)],
-        "You look among the images before each one only, or after it; the others are neighbours too.": [
-            (_SELF, f" + torch.full((len(x), len(x)), torch.inf).{half}()") for half in ("triu", "tril")],
     },
 )  # fmt: skip

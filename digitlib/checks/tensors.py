@@ -61,13 +61,11 @@ brightened = exercise(
     wrong={
         "The numbers were added along the columns or the rows: with 28 of them nothing warns you. Give `amounts` the "
         "axes that make it one number for each image.": [(".view(-1, 1, 1, 1)", ""), (_AXES, "-1, 1")],
-        "Every number was added to every image. Write the two shapes below each other, from the last axis backwards.":
-            (_AXES, "-1, 1, 1"),
+        "Every number was added to every image. Write the two shapes below each other.": (_AXES, "-1, 1, 1"),
         "The new axis stands in the wrong place. The order is images, channels, rows, columns.": [
             ("ze(1)", "ze(0)", _AXES, "-1, 1, 1"), ("ze(1)", "ze(2)"), ("ze(1)", "ze(3)")],
         "The sums went past 255 and began again at 0: make floats before you add.": [
             (_SUM, f"({_SUM}.floor()) % 256"), (_SUM, f"({_SUM}) % 256"), (_SUM, f"({_SUM}).byte()")],
-        "Values above 255 were cut off; here they may stay as they are.": (_SUM, f"({_SUM}).clamp(max=255)"),
         "Something was scaled by 255; here pixels and numbers stay as they are.": [
             ("float()", "float() / 255"), (_SUM, f"({_SUM}) / 255"), ("= amounts", "= 255 * amounts")],
         "The numbers were multiplied with the pixels, or subtracted: add them.": [("+ a", "* a"), ("+ a", "- a")],
@@ -86,14 +84,14 @@ def _look_at_noise(run, image, num_copies, seed):
     if not isinstance(result, Tensor) or result.shape != (num_copies, *image.shape):
         return {"the result": result}
     noise = result.detach() - image
+    spread = min(noise.std(1).min(), noise.std(2).min()).item()  # over the rows, over the columns
     pairs = itertools.combinations(noise.flatten(1).sort(1).values, 2)
     found = f"from {noise.min() + 1e-3:.1f} to {noise.max():.1f}, with the mean {noise.mean():.1f} and the deviation"
     return {
         "two calls with the same seed give the same copies": close(run(image, num_copies, seed), result),
         "two different seeds give different copies": not close(run(image, num_copies, seed + 1_000), result),
         "the number of pairs of copies with the same random numbers": sum(close(*pair) for pair in pairs),
-        "each pixel of each copy has noise of its own": min(noise.std(1).min(), noise.std(2).min()).item()
-        > 1e-3,
+        "each pixel of each copy has noise of its own": spread > 1e-3,
         "the noise": f"{found} {noise.std():.1f}",
         "torch's shared random numbers stay untouched": untouched,
         "the result": torch.zeros_like(result),
@@ -163,28 +161,22 @@ def _downhill(function, start, learning_rate, num_steps):
     return x.item()
 
 
-_END, _COUNT, _STEP, _OFF = (
-    "    return x.item()",
-    "(num_steps)",
-    "learning_rate * x.grad",
-    "with torch.no_grad()",
-)
+_END, _COUNT, _RATE = "    return x.item()", "(num_steps)", "learning_rate * "
+_OFF = "with torch.no_grad()"
 descend = exercise(
     "descend",
     passed="Clear, backward, step: you have written the heart of every training in this course.",
     given=_slopes, right=_downhill, observe=_watch_descent, returns="one number, the `x` that is reached",
     wrong={
-        "After the first step you go too far: `backward()` adds to the gradients that are there already.":
-            ("x.grad = None", "pass"),
+        "After step 1 you go too far: `backward()` adds to the gradients that are there.": ("x.grad = None", "pass"),
         "`x` climbs: the derivative points uphill, and you want to go the other way.": ("-=", "+="),
         "`x` is still where it started. Does the step use the gradient, and does it change `x` itself?": [
             ("x -=", "y = x -"), (_OFF, f"x.grad.zero_()\n        {_OFF}")],
         "Only one step was taken: is the return inside the loop?": [
-            (_END, "    " + _END), (_END, f"    {_END}\n    return start")],
+            (_END, f"    {_END}"), (_END, f"    {_END}\n    return start")],
         "There is one step too few or too many, or always 20: count the passes of your loop.": [
             (_COUNT, f"({count})") for count in ("num_steps - 1", "num_steps + 1", "20")],
-        "The learning rate is not used, or always 0.1: the step is the given one times the gradient.": [
-            (_STEP, "x.grad"), (_STEP, "0.1 * x.grad")],
+        "The learning rate is not used, or always 0.1; use the one that is given.": [(_RATE, ""), (_RATE, "0.1 * ")],
         "The step uses the value of the function, where it should use its derivative.": ("x.grad\n", "value\n"),
         "The descent does not begin at `start`: keep it as it is, no whole number and not the 5 of the lesson.": [
             ("tensor(start", "tensor(5.0"), ("tensor(start", "tensor(float(int(start))")],

@@ -30,11 +30,6 @@ def parts_of_sets(num_images, num_validation, num_test, generator):
     return [torch.tensor(sorted(part), dtype=torch.int64) for part in (train, validation, test)]
 
 
-def the_last_as_test(num_images, num_validation, num_test, generator):
-    rest = torch.randperm(num_images - num_test, generator=generator)
-    return rest[num_validation:], rest[:num_validation], torch.arange(num_images - num_test, num_images)
-
-
 def epoch(order_of=torch.randperm, batch_of=lambda images, labels: (images, labels)):
     """Return an answer with another order, or other batches, made of images and labels."""
 
@@ -50,14 +45,6 @@ def a_pick_at_a_time(images, labels, batch_size, generator):
     order = torch.randperm(len(pairs), generator=generator).tolist()
     for start in range(0, len(pairs), batch_size):
         yield tuple(torch.stack(part) for part in zip(*[pairs[i] for i in order[start : start + batch_size]]))
-
-
-def same_numbers_twice(images, labels, batch_size, generator):
-    other = generator.clone_state()
-    shuffled = [
-        each[torch.randperm(len(labels), generator=g)] for each, g in ((images, other), (labels, generator))
-    ]
-    return zip(*[each.split(batch_size) for each in shuffled])
 
 
 def with_replacement(number, generator):
@@ -78,10 +65,7 @@ ANSWERS = {
         },
         wrong={
             "backwards": (lambda header: lengths(header)[::-1], "in the reverse order"),
-            "bytes": (lambda header: [header[4:8]] * header[3], "holds a bytes"),
             "a tensor": (lambda header: torch.tensor(lengths(header)), "is a tensor"),
-            "an array": (lambda header: np.array(lengths(header)), "is a NumPy array"),
-            "floats": (lambda header: [float(length) for length in lengths(header)], "whole (int)"),
             "not a list": (lambda header: math.prod(lengths(header)), "should be a list of int"),
             "two faults: little, from byte 0": (
                 lambda header: np.frombuffer(header, "<u4", header[3]).tolist(), "the wrong way round"),
@@ -105,18 +89,16 @@ ANSWERS = {
         right={"a list": parts(lambda *found: list(found)), "sets": parts_of_sets},
         wrong={
             "with replacement": (parts(order=with_replacement), "no part holds an image twice"),
-            "the last as the test part": (the_last_as_test, "each part is drawn from everywhere"),
             "one is lost": (parts(lambda train, *others: (train[1:], *others)), "but it is 79 + 25 + 15"),
+            "in order": (parts(order=lambda n, generator: torch.arange(n)), "and no run of neighbours"),
             "from one": (parts(lambda *found: [part + 1 for part in found]), "but it is 1 and 120"),
             "a dict": (parts(lambda *found: dict(zip("abc", found))), "but it is a dict"),
             "lists": (parts(lambda *found: [part.tolist() for part in found]), "it is a list of 80"),
-            "int32": (parts(lambda *found: [part.int() for part in found]), "is int32"),
             "an empty part of floats": (parts(lambda *found: [torch.tensor(p.tolist()) for p in found]), "is float32"),
-            "two parts": (parts(lambda train, validation, test: (train, validation)), "3 entries, but it has 2"),
         },
     ),
     "shuffled_epoch": Answers(
-        right={"split": epoch(), "pair by pair": a_pick_at_a_time, "one order drawn twice": same_numbers_twice},
+        right={"split": epoch(), "pair by pair": a_pick_at_a_time},
         wrong={
             "sorted labels": (epoch(batch_of=lambda images, labels: (images, labels.sort().values)), "its own label"),
             "whole batches": (epoch(whole_batches), "no block of neighbours"),

@@ -12,13 +12,6 @@ def shares(result=lambda shares: shares):
     return lambda labels, n: result(torch.stack([(labels == each).double().mean() for each in range(n)]))
 
 
-def shares_by_a_loop(labels, num_classes):
-    found = torch.zeros(num_classes)
-    for label in labels.tolist():
-        found[label] += 1 / len(labels)
-    return found
-
-
 def most_common_first(labels, num_classes):
     counts = Counter(range(num_classes)) + Counter(labels.tolist())
     return torch.tensor([(counts[each] - 1) / len(labels) for each, _ in counts.most_common()])
@@ -54,25 +47,16 @@ def of_neighbours(number, largest=False):
     )
 
 
-def half_and_half(x, labels):
-    half = len(x) // 2
-    nearest = torch.cdist(x[half:], x[:half]).argmin(dim=1)
-    return (labels[:half][nearest] == labels[half:]).double().mean().item()
-
-
 ANSWERS = {
     "class_shares": Answers(
-        right={"comparing": shares(), "a loop": shares_by_a_loop},
+        right={"comparing": shares()},
         wrong={
             "percent": (shares(lambda found: 100 * found), "100 times"),
             "most common first": (most_common_first, "stand in another order"),
             "of 55,000": (lambda labels, n: labels.bincount(minlength=n) / 55_000, "5 of 5 numbers"),
             "hundredths": (shares(lambda found: found.round(decimals=2)), "are rounded"),
-            "mean label": (lambda labels, n: labels.double().mean(), "should have the shape (5,)"),
-            "a list": (shares(lambda found: found.tolist()), "should be a tensor"),
             "of the others": (shares(lambda found: 1 - found), "1 minus"),
             "two faults: absent ones, percent": (lambda labels, n: 100 * labels.bincount() / len(labels), "shape (7,)"),
-            "two faults: counts, no class 0": (lambda labels, n: labels.bincount(minlength=n)[1:], "but it has (4,)"),
         },
     ),
     "most_typical": Answers(
@@ -80,12 +64,9 @@ ANSWERS = {
         wrong={
             "unsorted": (typical(lambda order, k: order[:k].sort().values), "in another order"),
             "floats": (typical(lambda order, k: order[:k].float()), "is float32, where int64"),
-            "a list": (typical(lambda order, k: order[:k].tolist()), "should be a tensor"),
             "pixels": (lambda images, k: images.double().std(0).flatten().argsort()[:k], "are off; at [0]"),
             "largest difference": (typical(distance=lambda x: (x - x.mean(0)).abs().amax(1)), "For 37 images"),
             "two faults: farthest, one too many": (typical(lambda order, k: order.flip(0)[: k + 1]), "it has (7,)"),
-            "two faults: absolute, from the first": (
-                typical(lambda order, k: order[1 : k + 1], lambda x: (x - x.mean(0)).abs().sum(1)), "absolute"),
         },
     ),
     "leave_one_out": Answers(
@@ -96,8 +77,6 @@ ANSWERS = {
             "share that is wrong": (lambda *given: 1 - of_neighbours(1)(*given), "1 minus"),
             "percent": (lambda *given: 100 * of_neighbours(1)(*given), "100 times"),
             "two neighbours": (lambda *given: (1 + of_neighbours(1)(*given)) / 2, "5 of 5 numbers"),
-            "a list": (lambda *given: [of_neighbours(1)(*given)], "join their numbers"),
-            "halves": (half_and_half, "numbers of the result are off"),
             "two faults: too far, a number": (lambda x, labels: len(x) * of_neighbours(2)(x, labels), "divide it by"),
         },
     ),
