@@ -1,10 +1,10 @@
 """The checks of notebook 11: weights that are kept, files that are refused, what a file has to say, pictures."""
 
 import copy  # noqa: F401 (for changes of right answers)
-import pickle
 import random
 import tempfile
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
@@ -123,7 +123,7 @@ def _guard(path):
     safe = True
     try:
         torch.load(path)
-    except pickle.UnpicklingError:
+    except UnpicklingError:
         safe = False
     return safe
 
@@ -135,7 +135,7 @@ opens_safely = exercise(
     passed="A refusal is an answer. Every other error stays an error, so that nobody mistakes one for the other.",
     wrong={
         _LATE: [("load(path)", "load(path, weights_only=False)"),
-                    ("load(path)", "load(path, weights_only=False)", "pickle.UnpicklingError", "Exception")],
+                    ("load(path)", "load(path, weights_only=False)", "UnpicklingError", "Exception")],
         "A file that is missing, empty or cut off is neither safe nor unsafe: catch only the error of a refusal.": [
             ("        safe = False", f"        safe = False\n    except {error}:\n        safe = False")
             for error in _ALSO],
