@@ -81,62 +81,36 @@ def covered_in_place(num_correct, num_images, published):
 
 ANSWERS = {
     "most_confused": Answers(
-        right={"a loop": lambda *given: counted(*given)[0][0], "a matrix, and a tensor": from_a_matrix},
-        wrong={
+        right={"a loop": lambda *given: counted(*given)[0][0], "a matrix, and a tensor": from_a_matrix}, wrong={
             "the larger first": (lambda *given: counted(*given)[0][0][::-1], "changed places"),
             "two faults: one way, and the right ones": (one_way_with_the_right_ones, "one digit twice"),
             "the least": (lambda *given: counted(*given)[-1][0], "of 2 should be"),
-            "only a count": (
-                lambda labels, predictions: (labels != predictions).sum(),
-                "should be two digits",
-            ),
-        },
-    ),
+            "only a count": (lambda labels, predictions: (labels != predictions).sum(), "should be two digits"),
+        }),
     "difference_of_means": Answers(
-        right={"by hand": by_hand, "one tensor": as_one_tensor},
-        wrong={
+        right={"by hand": by_hand, "one tensor": as_one_tensor}, wrong={
             "swapped": (lambda *given: by_hand(*given)[::-1], "changed places"),
             "two faults: wrong sign, twice the error": (
-                lambda a, b: (a.mean() - b.mean(), 2 * by_hand(a, b)[1]),
-                "positive where `other` is better",
-            ),
+                lambda a, b: (a.mean() - b.mean(), 2 * by_hand(a, b)[1]), "positive where `other` is better"),
             "something else": (lambda a, b: (by_hand(a, b)[0], 2 * a.std()), "result 2 of 2 should be"),
             "the difference alone": (lambda a, b: b.mean() - a.mean(), "should be two numbers"),
             "a hundred times": (lambda a, b: [100 * each for each in by_hand(a, b)], "100 times"),
-        },
-    ),
+        }),
     "search_result": Answers(
-        right={"a loop, and tensors": in_a_loop},
-        wrong={
+        right={"a loop, and tensors": in_a_loop}, wrong={
             "always a half": (lambda *given: (in_a_loop(*given)[0], 0.5), "result 2 of 2 should be"),
             "two faults: fresh ones choose, a count": (
-                chosen_by(lambda v, f: f.sum(dim=1), lambda v, f, w: f[w].sum()),
-                "still take part in choosing",
-            ),
-            "errors": (
-                lambda *given: (in_a_loop(*given)[0], 1 - in_a_loop(*given)[1]),
-                "1 minus",
-            ),
-            "the winner alone": (
-                lambda validation, fresh: validation.sum(dim=1).argmax(),
-                "the winner's number",
-            ),
-        },
-    ),
+                chosen_by(lambda v, f: f.sum(dim=1), lambda v, f, w: f[w].sum()), "still take part in choosing"),
+            "errors": (lambda *given: (in_a_loop(*given)[0], 1 - in_a_loop(*given)[1]), "1 minus"),
+            "the winner alone": (lambda validation, fresh: validation.sum(dim=1).argmax(), "the winner's number"),
+        }),
     "covered_results": Answers(
-        right={"in accuracies, a set": in_accuracies, "in percent, in order": in_percent},
-        wrong={
-            "errors, not names": (
-                lambda right, images, published: list(published.values()),
-                "keys of `published`",
-            ),
+        right={"in accuracies, a set": in_accuracies, "in percent, in order": in_percent}, wrong={
+            "errors, not names": (lambda right, images, published: list(published.values()), "keys of `published`"),
             "each name twice": (lambda *given: 2 * in_percent(*given), "each of them once"),
             "a fixed margin": (
-                keeping(lambda share, low, high: abs(2 * share - low - high) < 0.2),
-                "name for an error",
-            ),
+                keeping(lambda share, low, high: abs(2 * share - low - high) < 0.2), "name for an error"),
             "in place": (covered_in_place, "changes its argument `published`"),
             "None for none": (lambda *given: in_percent(*given) or None, "returns nothing"),
-        },
-    ),
-}
+        }),
+}  # fmt: skip

@@ -106,33 +106,24 @@ def rolling(shift):
 
 ANSWERS = {
     "best_weights": Answers(
-        right={"clones": keeping(cloned), "a file in memory": keeping(through_a_file), "a list": with_a_list},
-        wrong={
+        right={"clones": keeping(cloned), "a file in memory": keeping(through_a_file), "a list": with_a_list}, wrong={
             "some cloned": (keeping(clones_of_the_linear_layer), "after step 2 and step 5"),
             "two faults: living, and the last of equals": (
-                keeping(lambda model: model.state_dict(), lambda score, best: score >= best),
-                "those of the last step",
-            ),
+                keeping(lambda model: model.state_dict(), lambda score, best: score >= best), "those of the last step"),
             "lists of numbers": (keeping(lambda model: {"0.bias": model[0].bias.tolist()}), "has the keys"),
             "rounded": (keeping(lambda model: copy.deepcopy(model).half().state_dict()), "float16"),
             "nothing comes back": (keeping(cloned, finish=lambda best: None), "returns nothing"),
-        },
-    ),
+        }),
     "opens_safely": Answers(
-        right={"with an error's base class": loading((pickle.UnpicklingError, pickle.PicklingError))},
-        wrong={
+        right={"with an error's base class": loading((pickle.UnpicklingError, pickle.PicklingError))}, wrong={
             "two faults: every error, turned round": (
-                lambda path: not loading(Exception)(path),
-                "neither safe nor unsafe",
-            ),
+                lambda path: not loading(Exception)(path), "neither safe nor unsafe"),
             "nothing for a refusal": (loading(pickle.UnpicklingError, refused=None), "should be `False`"),
             "the content": (lambda path: path.read_bytes(), "should be `True`"),
             "pickle itself": (unpickling, "the error UnpicklingError"),
-        },
-    ),
+        }),
     "read_with_file": Answers(
-        right={"by hand": by_hand, "with predict_logits": reading()},
-        wrong={
+        right={"by hand": by_hand, "with predict_logits": reading()}, wrong={
             "two faults: course's own statistics, probabilities": (
                 reading(
                     lambda raw, mean, std: normalise(raw),
@@ -143,25 +134,17 @@ ANSWERS = {
             "other sizes": (reading(hidden_size=5), "do not fit the network"),
             "dropout on": (reading(logits=lambda model, images: model.train()(images)), "dropout is on"),
             "a number of logits": (reading(logits=lambda *given: predict_logits(*given).sum()), "the shape"),
-        },
-    ),
+        }),
     "centred": Answers(
         right={
             "on a canvas": on_a_canvas,
             "numpy inside": rolling(lambda row, column: (round(14 - row), round(14 - column))),
-        },
-        wrong={
+        }, wrong={
             "two faults: goal of 13, the wrong axes": (
-                rolling(lambda row, column: (round(13 - column), round(13 - row))),
-                "along the wrong axes",
-            ),
+                rolling(lambda row, column: (round(13 - column), round(13 - row))), "along the wrong axes"),
             "a fixed shift": (lambda image: image.roll((3, -3), dims=(0, 1)), "result as a move should be"),
-            "floats": (
-                lambda image: on_a_canvas(image).float(),
-                "numbers are right, but the result is float32",
-            ),
+            "floats": (lambda image: on_a_canvas(image).float(), "numbers are right, but the result is float32"),
             "cut at the edge": (lambda image: on_a_canvas(image).clamp(max=200), "as bright as it was"),
             "one axis too many": (lambda image: on_a_canvas(image)[None], "should have the shape"),
-        },
-    ),
-}
+        }),
+}  # fmt: skip

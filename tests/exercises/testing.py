@@ -71,8 +71,7 @@ def all_images_one_direction(first, second, labels):
 
 ANSWERS = {
     "average_loss": Answers(
-        right={"all at once": at_once, "sums": sums},
-        wrong={
+        right={"all at once": at_once, "sums": sums}, wrong={
             "two faults: softmax, and means of batches": (softmax_and_batch_means, "second softmax"),
             "right for equal batches alone": (
                 lambda logits, labels, size: at_once(logits, labels, size) + len(labels) % size,
@@ -80,34 +79,24 @@ ANSWERS = {
             ),
             "a hundredth": (lambda *given: at_once(*given) / 100, "0.01 times what it should be"),
             "a loss for each image": (
-                lambda logits, labels, size: F.cross_entropy(logits, labels, reduction="none"),
-                "should be one number",
-            ),
-        },
-    ),
+                lambda logits, labels, size: F.cross_entropy(logits, labels, reduction="none"), "should be one number"),
+        }),
     "weakest_class": Answers(
-        right={"by hand": by_hand, "scikit-learn": by_scikit_learn, "report, and a tensor": by_report},
-        wrong={
+        right={"by hand": by_hand, "scikit-learn": by_scikit_learn, "report, and a tensor": by_report}, wrong={
             "another class": (
                 lambda confusion: ((by_hand(confusion)[0] + 3) % 6, *by_hand(confusion)[1:]),
                 "result 1 of 3 should be",
             ),
             "two faults: precision, counted from 1": (lowest_precision_from_one, "lowest precision"),
             "rounded": (lambda confusion: [round(each, 2) for each in by_hand(confusion)], "are rounded"),
-            "a pair inside": (
-                lambda confusion: (by_hand(confusion)[0], by_hand(confusion)[1:]),
-                "holds lists",
-            ),
+            "a pair inside": (lambda confusion: (by_hand(confusion)[0], by_hand(confusion)[1:]), "holds lists"),
             "the class alone": (lambda confusion: by_hand(confusion)[0], "should be three numbers"),
-        },
-    ),
+        }),
     "paired_p_value": Answers(
-        right={"by enumeration": by_enumeration, "from the loser's side": by_the_loser},
-        wrong={
+        right={"by enumeration": by_enumeration, "from the loser's side": by_the_loser}, wrong={
             "two faults: all images, one direction": (all_images_one_direction, "one direction only"),
             "the verdict": (lambda *given: by_enumeration(*given) < 0.05, "should be one number"),
             "one minus": (lambda *given: 1 - by_enumeration(*given), "1 minus what it should be"),
             "twice too much": (lambda *given: 2 * by_enumeration(*given), "2 times what it should be"),
-        },
-    ),
-}
+        }),
+}  # fmt: skip
