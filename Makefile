@@ -37,7 +37,7 @@ COLAB  := $(VENV)/colab
 # Old packages use what newer ones have deprecated; that is no fault of ours.
 AS_OLD := -W default::DeprecationWarning -W default::PendingDeprecationWarning -W default::FutureWarning
 
-.PHONY: help install book pdf test test-lowest test-colab lab lint format notebooks results bench choose tolerances weights handwriting student assignment course grade try-class new-exercise mutants lock clean distclean
+.PHONY: help install book pdf test test-lowest test-colab publish-student lab lint format notebooks results bench choose tolerances weights handwriting student assignment course grade try-class slides solutions new-exercise mutants lock clean distclean
 
 help: ## list these targets
 	@echo "Reading Handwritten Digits: a first course in deep learning"
@@ -110,6 +110,13 @@ handwriting: $(STAMP) ## measure every recipe on digits that are not MNIST, and 
 student: $(STAMP) ## make the edition without solutions, run it left blank, and zip it (NB="07 09": run only these)
 	$(TOOL)student $(NB)
 
+publish-student: $(STAMP) ## push the student edition to the branch that the buttons open (REPOSITORY=https://github.com/OWNER/NAME)
+	@test -n "$(REPOSITORY)" || { echo "make: expected REPOSITORY=https://github.com/OWNER/NAME, got none"; exit 1; }
+	$(TOOL)student --no-run
+	GIT_INDEX_FILE=$(CURDIR)/dist/index git --work-tree=dist/student add --all .
+	git push --force $(REPOSITORY) \
+	    $$(git commit-tree -m "The student edition" $$(GIT_INDEX_FILE=$(CURDIR)/dist/index git write-tree)):refs/heads/student
+
 assignment: $(STAMP) ## make nbgrader's source of a notebook in dist/class (make assignment NB=07)
 	$(TOOL)assignment $(NB)
 
@@ -121,6 +128,12 @@ grade: $(STAMP) ## grade what a class has handed in, and report on it (make grad
 
 try-class: $(STAMP) ## grade a made-up class of 300 in which one in ten is broken (make try-class NB=07; half an hour)
 	$(BIN)/python -m tests.classroom $(or $(NB),07) 300
+
+slides: $(STAMP) ## make slides of a notebook in dist/slides, without its solutions (make slides NB=07; or all)
+	$(TOOL)slides $(NB)
+
+solutions: $(STAMP) ## write every solution, and the misconceptions of each exercise, into dist/solutions.md
+	$(TOOL)solutions
 
 new-exercise: $(STAMP) ## scaffold an exercise, its check and its answers (make new-exercise NB=07 ID=count_batches)
 	$(TOOL)new_exercise $(NB) $(ID)
