@@ -139,9 +139,8 @@ class _Maker:
 
 
 def _some_rates():
-    torch.optim.SGD(
-        [torch.zeros(1, requires_grad=True)]
-    )  # torch's first optimizer takes seconds: not on a clock
+    # torch's first optimizer takes seconds: not on the clock of an answer
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)]).zero_grad()
     for rates, num_steps in (((0.05, 0.4, 0.15), 6), ((0.3, 0.02), 9)):
         images, labels = 0.1 * torch.randn(12, 1, 28, 28), torch.randint(10, (12,))
         yield f"the learning rates {rates}", (_Maker(), images, labels, rates, num_steps)

@@ -17,12 +17,6 @@ def recursively(values, keep):
     return [*before, before[-1] + (1 - keep) * (values[-1] - before[-1])]
 
 
-def in_place(values, keep):
-    for i in range(1, len(values)):
-        values[i] = keep * values[i - 1] + (1 - keep) * values[i]
-    return values
-
-
 def by_the_best(losses, patience, first=1, most=None):
     for stop in range(len(losses)):
         best = losses.index(min(losses[: stop + 1]))
@@ -32,26 +26,23 @@ def by_the_best(losses, patience, first=1, most=None):
 
 
 def comparison(
-    before="pass",
-    in_run="torch.manual_seed(3); model = make_model()",
-    make="torch.optim.SGD(model.parameters(), lr=lr)",
-    note="loss.item()",
+    before="pass", in_run="torch.manual_seed(3); model = make_model()", make="SGD(model", rate="lr", note=""
 ):
-    """Build a comparison from what comes before all runs and what begins each of them."""
+    """Build a comparison from what comes before all runs, and what begins each of them."""
     source = f"""
 def compare(make_model, images, labels, rates, num_steps):
     curves = {{}}
     {before}
     for lr in rates:
         {in_run}
-        optimizer = {make}
+        optimizer = torch.optim.{make}.parameters(), lr={rate})
         losses = []
         for _ in range(num_steps):
             loss = F.cross_entropy(model(images), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            losses.append({note})
+            losses.append({note or "loss.item()"})
         curves[lr] = losses
     return curves
 """
@@ -73,7 +64,7 @@ ANSWERS = {
     "exponential_mean": Answers(
         right={"recursion": recursively, "NumPy's numbers": lambda *given: list(np.array(recursively(*given)))},
         wrong={
-            "in place": (in_place, "changes its argument `values`"),
+            "in place": (lambda values, keep: values.sort() or values, "changes its argument `values`"),
             "a tensor": (lambda *given: torch.tensor(recursively(*given)), "but it is a tensor of shape"),
             "one too few": (lambda *given: recursively(*given)[1:], "should have 7 entries, but it has 6"),
             "backwards": (lambda values, keep: recursively(values[::-1], keep)[::-1], "7 of 7 numbers"),
@@ -92,28 +83,21 @@ ANSWERS = {
     "compare_rates": Answers(
         right={
             "a kept state": comparison(
-                "model = make_model(); state = copy.deepcopy(model.state_dict())", "model.load_state_dict(state)"
-            ),
+                "model = make_model(); state = copy.deepcopy(model.state_dict())", "model.load_state_dict(state)"),
             "one seed": comparison(),
             "one seed, and a network that nobody uses": comparison("make_model()"),
         },
         wrong={
-            "another network's optimizer": (
-                comparison("old = make_model()", make="torch.optim.SGD(old.parameters(), lr=lr)"),
-                "does the optimizer hold the weights",
-            ),
-            "one rate": (comparison(make="torch.optim.SGD(model.parameters(), lr=0.7)"), "has a curve of its own"),
-            "Adam": (comparison(make="torch.optim.Adam(model.parameters(), lr=lr)"), "5 of 6 numbers"),
+            "another network's": (comparison("old = make_model()", make="SGD(old"), "does the optimizer hold"),
+            "one rate": (comparison(rate=0.7), "has a curve of its own"),
+            "Adam": (comparison(make="Adam(model"), "5 of 6 numbers"),
             "tensors": (comparison(note="loss"), "without the record for gradients"),
             "a list": (lambda *given: list(comparison()(*given).values()), "should be a dict"),
             "a network of its own": (
                 comparison(in_run="model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))"),
-                "come from `make_model`",
-            ),
-            "two faults: no seed, other rates": (
-                comparison(in_run="model = make_model()", make="torch.optim.SGD(model.parameters(), lr=rates[0])"),
-                "other random ones",
-            ),
+                "come from `make_model`"),
+            "two faults: no seed, one rate": (
+                comparison(in_run="model = make_model()", rate="rates[0]"), "other random ones"),
         },
     ),
     "first_look": Answers(

@@ -51,13 +51,8 @@ def by_torch(image, kernel, stride):
     return F.conv2d(image[None, None], kernel[None, None], stride=stride)[0, 0]
 
 
-def by_shifting(image, kernel, stride):
-    rows, columns = ((size - window) // stride + 1 for size, window in zip(image.shape, kernel.shape))
-    total = 0
-    for i in range(kernel.shape[0]):
-        for j in range(kernel.shape[1]):
-            total = total + kernel[i, j] * image[i::stride, j::stride][:rows, :columns]
-    return total
+def by_unfolding(image, kernel, stride):
+    return (image.unfold(0, len(kernel), stride).unfold(1, kernel.shape[1], stride) * kernel).sum(dim=(2, 3))
 
 
 def over(powers, **options):
@@ -66,45 +61,37 @@ def over(powers, **options):
 
 ANSWERS = {
     "stack": Answers(
-        right={"nn.Sequential": sequence, "the last layer first": LastFirst, "hide and seek": variant()},
+        right={"nn.Sequential": sequence, "the last layer first": LastFirst, "a plain list too": variant()},
         wrong={
             "half of it": (variant(hide=1), "finds should be 74, but it is 39"),
             "one more layer": (variant(more=2), "finds should be 74, but it is 86"),
             "dropout": (variant(lambda x: F.dropout(F.relu(x))), "two calls with the same images"),
             "detached": (variant(lambda x: F.relu(x).detach()), "gradient reaches should be 6, but it is 2"),
             "a plain class": (lambda sizes: sizes, "makes an `nn.Module`: that should be so"),
-            "two faults: no ReLU, and a softmax": (
-                variant(lambda x: x, last=lambda x: x.softmax(dim=1)),
-                "the network should return logits",
-            ),
+            "two faults: no ReLU, softmax": (variant(torch.clone, lambda x: x.softmax(dim=1)), "Without ReLU"),
         },
     ),
     "convolve": Answers(
-        right={"torch's": by_torch, "shifted images": by_shifting},
+        right={"torch's": by_torch, "unfold": by_unfolding},
         wrong={
             "kernel transposed": (lambda i, k, s: by_torch(i, k.T, s), "Kernel size can't be greater"),
             "whole numbers": (lambda i, k, s: by_torch(i, k, s).int(), "int32, where float32"),
             "all axes": (lambda i, k, s: by_torch(i, k, s)[None, None], "an axis of length 1"),
             "bias": (lambda i, k, s: by_torch(i, k, s) + 1, "Each number is 1 too large"),
-            "two faults: turned, and a ReLU": (
-                lambda i, k, s: by_torch(i, k.flip(0, 1), s).relu(),
-                "by 180°",
-            ),
+            "two faults: turned, and a ReLU": (lambda i, k, s: by_torch(i, k.flip(0, 1), s).relu(), "by 180°"),
         },
     ),
     "softmax_of_rows": Answers(
         right={
             "row by row": lambda logits: torch.stack([over((row - row.max()).exp()) for row in logits]),
-            "logsumexp": lambda logits: (logits - logits.logsumexp(dim=1, keepdim=True)).exp(),
             "by differences": lambda logits: 1 / (logits[:, None, :] - logits[:, :, None]).exp().sum(dim=2),
         },
         wrong={
             "one row": (lambda logits: logits.softmax(dim=1)[0], "should have the shape (6, 6)"),
-            "rounded": (lambda logits: by_hand(logits).round(decimals=2), "are rounded"),
+            "rounded": (lambda logits: (logits - logits.logsumexp(1, True)).exp().round(decimals=2), "are rounded"),
             "two faults: columns, overflow": (lambda logits: over(logits.exp(), dim=0), "Each column"),
             "two faults: base 2, overflow": (lambda logits: over(2**logits, dim=1, keepdim=True), "raises e"),
             "two faults: torch's, cut off": (lambda logits: logits.clamp(max=88).softmax(1), "are cut off"),
         },
     ),
-}
-by_hand = ANSWERS["softmax_of_rows"].right["logsumexp"]
+}  # fmt: skip
