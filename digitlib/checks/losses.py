@@ -176,6 +176,8 @@ class _Bowl:
 
 
 def _bowls():
+    # torch's first optimizer takes seconds: not on the clock of an answer
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)]).zero_grad()
     for rates, num_steps in (
         ([0.03, 0.4, 0.1, 0.005], 6), ([0.02, 0.3, 0.001, 0.08, 0.004], 5), ([50.5, 0.01, 0.07, 0.25], 7),
         ([0.05, 0.3, 60.5, 0.1], 9), ([2.6, 0.9, 0.2], 3), ([0.2, 0.05], 1),
