@@ -127,7 +127,7 @@ def test_what_is_saved_is_what_is_loaded(architecture, tmp_path):
     state = torch.random.get_rng_state()
     loaded = load(str(path))
     assert torch.equal(torch.random.get_rng_state(), state), "the global random numbers are left alone"
-    assert (loaded.recipe, loaded.history, loaded.version) == (recipe, HISTORY, "0.1.0")
+    assert (loaded.recipe, loaded.history, loaded.version) == (recipe, HISTORY, "1.0.0")
     assert loaded.metrics == {"a": 0.5, "b": 0.25, "c": 0.75, "d": 1.0}
     assert all(torch.equal(value, before[name]) for name, value in loaded.model.state_dict().items())
     assert torch.equal(loaded.model(IMAGES), model.eval()(IMAGES))

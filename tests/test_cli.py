@@ -123,7 +123,7 @@ def test_without_a_command_it_helps_with_each_and_exits_with_2(run):
     assert run("--help") == (0, output, "")
     for command in COMMANDS:
         assert re.search(rf"^ +{command} +\w", output, re.MULTILINE)
-    assert run("--version") == (0, "digitlib 0.1.0\n", "")
+    assert run("--version") == (0, "digitlib 1.0.0\n", "")
 
 
 MISTAKES = """nonsense|train|evaluate|predict|recipes extra|predict --json|-x|train cnn --epochs 1.5

@@ -54,7 +54,7 @@ def test_the_wheel_holds_the_library_its_scripts_and_weights_and_nothing_else(wh
         for path in (ROOT / "digitlib").rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    about = "digitlib-0.1.0.dist-info"
+    about = "digitlib-1.0.0.dist-info"
     about = {
         f"{about}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt")
     }
@@ -63,7 +63,7 @@ def test_the_wheel_holds_the_library_its_scripts_and_weights_and_nothing_else(wh
     with zipfile.ZipFile(wheel) as archive:
         licences = {name for name in archive.namelist() if "dist-info/licenses/" in name}
         found = {*archive.namelist()} - licences
-        metadata = archive.read("digitlib-0.1.0.dist-info/METADATA").decode()
+        metadata = archive.read("digitlib-1.0.0.dist-info/METADATA").decode()
     assert found == library | about | shipped
     assert {name.partition("licenses/")[2] for name in licences} == {"LICENSE", "data/MNIST/README.md"}
     assert {Path(name).suffix for name in library} == {".py", ".js", ".css"}
