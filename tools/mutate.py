@@ -24,7 +24,6 @@ from tools.exercises import Exercise, all_exercises, answer
 EQUIVALENT: dict[str, list[tuple[str, str]]] = {
     "a tensor of one number is as good as the number": [
         ("average_loss", "mean = F.cross_entropy(some_logits, some_labels)"),
-        ("descend", "return place"),
         ("keep_dropout", "accuracies.append(right.double().mean())"),
         ("leave_one_out", "return (labels[nearest] == labels).double().mean()"),
         ("paired_p_value", "only_first = ((first == labels) & (second != labels)).sum()"),
@@ -33,11 +32,18 @@ EQUIVALENT: dict[str, list[tuple[str, str]]] = {
         ("weakest_class", "weakest = recall.argmin()"),
     ],
     "tensors of one number are as good as numbers": [
+        ("difference_of_means", "return (other.mean() - baseline.mean(), variance.sqrt().item())"),
+        ("difference_of_means", "return ((other.mean() - baseline.mean()).item(), variance.sqrt())"),
+        ("search_result", "winner = validation.sum(dim=1).argmax()"),
+        ("search_result", "return (winner, fresh[winner].double().mean())"),
         ("best_rate", "final_losses.append(loss_function(parameters))"),
         ("weakest_class", "row = confusion[weakest]"),
     ],
     "the graph only grows longer": [
         ("best_rate", "parameters = (parameters - rate * gradient).requires_grad_()"),
+    ],
+    "all gradients have one shape": [
+        ("momentum_steps", "memory = torch.zeros_like(gradients[-1])"),
     ],
     "no value of start changes": [
         ("best_rate", "parameters = start.requires_grad_()"),

@@ -21,7 +21,13 @@ from digitlib.checks.dataset import count_batches, idx_lengths, shuffled_epoch, 
 from digitlib.checks.exploring import class_shares, leave_one_out, most_typical
 from digitlib.checks.improving import covered_results, difference_of_means, most_confused, search_result
 from digitlib.checks.loops import fit_until, keep_dropout, learn_by_heart, validation_loss
-from digitlib.checks.losses import best_rate, cross_entropy_by_hand, loss_and_confidence
+from digitlib.checks.losses import (
+    adamw_step,
+    best_rate,
+    cross_entropy_by_hand,
+    loss_and_confidence,
+    momentum_steps,
+)
 from digitlib.checks.networks import convolve, softmax_of_rows, stack
 from digitlib.checks.preprocessing import fair_curves, prepared, random_versions, to_pixels
 from digitlib.checks.saving import best_weights, centred, opens_safely, read_with_file
@@ -31,6 +37,7 @@ from digitlib.checks.testing import average_loss, paired_p_value, weakest_class
 __all__ = [
     "CHECKS",
     "Result",
+    "adamw_step",
     "average_loss",
     "best_rate",
     "best_weights",
@@ -55,6 +62,7 @@ __all__ = [
     "leave_one_out",
     "library_for",
     "loss_and_confidence",
+    "momentum_steps",
     "most_confused",
     "most_typical",
     "noisy_copies",

@@ -247,3 +247,84 @@ best_rate = exercise(
             (", ends", ", sorted(known)"), (", ends", ", ends[::-1]")],
     },
 )  # fmt: skip
+
+
+def _measured_gradients():
+    for num_steps, size in ((6, 3), (9, 2), (1, 4)):
+        rate, keep = (0.2 + 0.6 * torch.rand(2)).tolist()
+        yield f"gradients of shape ({num_steps}, {size})", (torch.randn(num_steps, size), rate, keep)
+
+
+def _rolling(gradients, rate, keep):
+    speed, changes = 0 * gradients[0], []
+    for slope in gradients:
+        speed = keep * speed + slope
+        changes.append(-rate * speed)
+    return torch.stack(changes)
+
+
+_NEXT, _CHANGE = "keep * speed + slope", "-rate * speed"
+momentum_steps = exercise(
+    "momentum_steps", given=_measured_gradients, right=_rolling,
+    returns="float (T, P), the change of the parameters at each step",
+    passed="Momentum goes on where the gradient has gone: good along the floor of a valley, less so at its end.",
+    wrong={
+        "The steps go uphill: the sum shows where the loss grows, so step against it.": (_CHANGE, "rate * speed"),
+        "Each step follows its own gradient alone; the gradients before it have no part in it.": (_NEXT, "slope"),
+        "Nothing fades: multiply the sum by `keep` before the new gradient is added.": (_NEXT, "speed + slope"),
+        "The new gradient is added whole: it is a sum that fades, not a mean with the shares `keep` and 1 − `keep`.": (
+            _NEXT, "keep * speed + (1 - keep) * slope"),
+        "`keep` is for the old sum; the new gradient is added whole.": [
+            (_NEXT, "speed + keep * slope"), (_NEXT, "keep * (speed + slope)")],
+        "Each step is as long as the sum; it should be the rate times the sum.": (_CHANGE, "-speed"),
+        "These are places, added up from step to step; asked is the change at each step.": (
+            "stack(changes)", "stack(changes).cumsum(0)"),
+        "The step comes before this step's gradient is in the sum, so it is one step behind.": (
+            f"speed = {_NEXT}\n        changes.append({_CHANGE})", f"changes.append({_CHANGE}); speed = {_NEXT}"),
+        "This looks a step ahead, as Nesterov's momentum does; the plain one steps along the sum.": (
+            _CHANGE, "-rate * (keep * speed + slope)"),
+    },
+)  # fmt: skip
+
+
+def _moments_of_adam():
+    for step, size in ((1, 4), (3, 6), (40, 2)):
+        weights, slope, mean = torch.randn(3, size)
+        rate, decay = (0.2 + 0.3 * torch.rand(2)).tolist()
+        before = float(step > 1)  # both means are 0 before the first step
+        slope[0] = 2e-8 if step == 1 else slope[0]  # where the 1e-8 below the line counts
+        yield (
+            f"step {step}",
+            (3 * weights, slope, before * mean, before * torch.rand(size), step, rate, decay),
+        )
+
+
+def _divided_decay(parameters, gradient, mean, square, step, rate, decay):
+    gradient = gradient + decay * parameters
+    mean = 0.9 * mean + 0.1 * gradient
+    square = 0.999 * square + 0.001 * gradient**2
+    change = mean / (1 - 0.9**step) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
+    return parameters - rate * change, mean, square
+
+
+_INSIDE, _DECAY = "    gradient = gradient + decay * parameters\n", "rate * (change + decay * parameters)"
+adamw_step = exercise(
+    "adamw_step", given=_moments_of_adam, blank=_divided_decay, returns="the parameters and both means, float (P,)",
+    right=change(_divided_decay, _INSIDE, "", "rate * change", _DECAY),
+    passed="Past Adam's division, the decay is the same share of every weight, however steep its slope.",
+    wrong={
+        "Nothing decays any more: each weight should still lose the share `rate * decay`.": (_DECAY, "rate * change"),
+        "Each weight loses the share `decay`; it should be `rate * decay`.": (
+            _DECAY, "rate * change - decay * parameters"),
+        "With this sign the weights grow.": (_DECAY, "rate * (change - decay * parameters)"),
+        "It decays twice: the decay acts outside now, but is still in the gradient too.": (
+            "    mean = 0.9", f"{_INSIDE}    mean = 0.9"),
+        "The decay is still in one of the two running means: it should be in neither.": [
+            ("0.1 * gradient", "0.1 * (gradient + decay * parameters)"),
+            ("gradient**2", "(gradient + decay * parameters)**2"),
+            ("0.1 * gradient", "0.1 * (gradient + decay * parameters)", _DECAY, "rate * change")],
+        "What decays is Adam's change; it should be the weights.": (_DECAY, "rate * (change + decay * change)"),
+        "Each weight loses its share of what it was before the step, not of what the step has made of it.": (
+            f"parameters - {_DECAY}", "(parameters - rate * change) * (1 - rate * decay)"),
+    },
+)  # fmt: skip

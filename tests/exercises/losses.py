@@ -64,6 +64,24 @@ def moves_the_start(loss_function, start, rate, num_steps):
     return start[0]
 
 
+def unrolled(gradients, rate, keep):
+    ages = torch.arange(len(gradients))[:, None] - torch.arange(len(gradients))
+    return -rate * torch.where(ages < 0, 0.0, keep ** ages.clamp(min=0).float()) @ gradients
+
+
+def adamw_of_torch(parameters, gradient, mean, square, step, rate, decay):
+    parameter = torch.nn.Parameter(parameters.clone())
+    optimizer = torch.optim.AdamW([parameter], rate, weight_decay=decay)
+    optimizer.state[parameter] = {
+        "step": torch.tensor(step - 1.0),
+        "exp_avg": mean.clone(),
+        "exp_avg_sq": square.clone(),
+    }
+    parameter.grad = gradient.clone()
+    optimizer.step()
+    return parameter.detach(), *(optimizer.state[parameter][name] for name in ("exp_avg", "exp_avg_sq"))
+
+
 ANSWERS = {
     "cross_entropy_by_hand": Answers(
         right={
@@ -89,6 +107,22 @@ ANSWERS = {
             "one an image": (both(lambda z, y: F.cross_entropy(z, y, reduction="none")), "should have the shape"),
             "evaluation mode": (lambda model, *given: both(F.cross_entropy)(model.eval(), *given), "evaluation mode"),
             "two faults: softmax": (both(lambda z, y: F.cross_entropy(z.softmax(1), y), torch.max), "softmax twice"),
+        },
+    ),
+    "momentum_steps": Answers(
+        right={"a matrix of powers": unrolled},
+        wrong={
+            "the last step alone": (lambda *given: unrolled(*given)[-1], "should have"),
+            "a list": (lambda *given: list(unrolled(*given)), "should be a tensor"),
+            "two faults: uphill, places": (lambda *given: -unrolled(*given).cumsum(0), "uphill"),
+        },
+    ),
+    "adamw_step": Answers(
+        right={"torch's": adamw_of_torch},
+        wrong={
+            "parameters alone": (lambda *given: adamw_of_torch(*given)[0], "should "),
+            "in place": (lambda p, *rest: adamw_of_torch(p.mul_(0.5), *rest), "changes its argument"),
+            "no correction": (lambda p, g, m, s, t, *rest: adamw_of_torch(p, g, m, s, 10**9, *rest), "result 1 of 3"),
         },
     ),
     "best_rate": Answers(
