@@ -38,6 +38,10 @@ TEMPLATE = """\
 <script src="tex-svg.js" async></script>
 <style>.reveal .slides > section > section { max-height: 700px; overflow-y: auto; text-align: left; }</style>
 {%- endblock -%}
+{%- block data_png scoped -%}
+<img src="data:image/png;base64,{{ output.data['image/png'] | replace('\\n', '') }}"
+     alt="{{ output | get_metadata('alt', 'image/png') | escape_html }}">
+{%- endblock -%}
 {%- block footer_js -%}
 <script src="{{ resources.reveal.url_prefix }}/dist/reveal.js"></script>
 <script>Reveal.initialize({hash: true, slideNumber: 'c/t', width: 1100, height: 700, center: false});</script>
