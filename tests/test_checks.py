@@ -24,6 +24,7 @@ from traitlets.config import Config
 
 from digitlib import checks
 from digitlib.checks import core, engine
+from digitlib.checks.calling import Run
 from tests.exercises import Answers
 from tools.exercises import all_exercises, answer
 
@@ -288,11 +289,6 @@ def for_ever(*inputs):
             pass
 
 
-def changes_its_input(tensor):
-    tensor[0] = 0
-    return tensor + 1
-
-
 def calls_itself(tensor):
     return calls_itself(tensor)
 
@@ -305,23 +301,19 @@ def asks(tensor):
     "answer, hint",
     [
         (for_ever, "did not end"),
-        (changes_its_input, "changes the tensor"),
         (calls_itself, "calls itself"),
         (asks, "asks for `input()`"),
         (raises, "raised IndexError"),
-        (prints_only, "prints something"),
         (leaves, "raised SystemExit"),
-        (lambda tensor: tensor.numpy(), "NumPy array"),
-        (lambda: 1, "takes 0 positional arguments"),
-        (7, "Expected a function, got 7"),
+        (lambda: 1, "should take 1 argument"),
     ],
 )
-def test_call_names_what_went_wrong(answer, hint, monkeypatch):
+def test_a_call_names_what_went_wrong(answer, hint, monkeypatch):
     monkeypatch.setattr(core, "SECONDS", 0.3)
 
     @unregistered
     def body(given):
-        core.call(given, torch.ones(3))
+        Run(given)(torch.ones(3))
 
     result = body(answer)
     assert result.status == core.NOT_YET and hint in result.message
@@ -359,7 +351,7 @@ def test_who_cannot_be_ended_is_told_to_restart(monkeypatch):
 
     @unregistered
     def body(given):
-        core.call(given, torch.ones(3))
+        Run(given)(torch.ones(3))
 
     result = body(lambda tensor: done.wait(60))
     done.set()
@@ -375,7 +367,7 @@ def unregistered(body):
 def test_what_an_answer_prints_is_kept_out_of_the_notebook(capsys):
     @unregistered
     def body(given):
-        core.call(given, torch.ones(3))
+        Run(given)(torch.ones(3))
 
     def answer(tensor):
         print("I am here")
@@ -467,27 +459,6 @@ def test_a_result_is_text_and_html_and_not_told_by_colour_alone():
     assert repr(result) == "✘ Not yet. Use `a < b` & more."
     assert "<strong>Not yet.</strong>" in result._repr_html_()
     assert "<code>a &lt; b</code> &amp; more." in result._repr_html_()
-
-
-@pytest.mark.parametrize("value", [torch.tensor([1.0, float("nan")]), [1.0], 3, np.zeros(2), None])
-def test_expect_tensor_refuses(value):
-    with pytest.raises(core.NotYet, match="The result"):
-        core.expect_tensor(value, (2,))
-
-
-@pytest.mark.parametrize("value", [True, "1", [1], float("nan"), float("inf"), torch.zeros(2), None])
-def test_expect_number_refuses(value):
-    with pytest.raises(core.NotYet, match="The result"):
-        core.expect_number(value)
-
-
-def test_expect_number_takes_numbers():
-    assert (
-        core.expect_number(torch.tensor(2))
-        == core.expect_number(np.float64(2))
-        == core.expect_number(2)
-        == 2.0
-    )
 
 
 def test_close():

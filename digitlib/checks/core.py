@@ -6,7 +6,6 @@ hint at the first property that fails, and returns at the end. The decorator `ex
 
 import builtins
 import contextlib
-import copy
 import ctypes
 import dis
 import functools
@@ -117,106 +116,22 @@ def expect(condition: object, hint: str) -> None:
         raise NotYet(hint)
 
 
-def call(function: Callable, *inputs, changes: tuple[int, ...] = (), returns: bool = True, **options):
-    """Call an answer on copies of the inputs, within a time limit, and return what it returns.
-
-    Args:
-        inputs: tensors and arrays are copied; a model, an optimizer or a generator is passed as it is.
-        changes: the numbers of those inputs that the answer is meant to change, so they are not copied.
-        returns: whether None is no answer.
-    Returns:
-        What the answer returns; of a generator, a list of what it yields.
-    Raises:
-        NotYet: the answer raises an exception, does not end, changes an input or returns nothing or a NumPy array.
-    """
-    expect(callable(function), f"Expected a function, got {describe_value(function)}; define it with `def`.")
-    name = getattr(function, "__name__", type(function).__name__)
-    name = "Your function" if name == "<lambda>" else f"`{name}`"
-    given = [value if number in changes else _copied(value) for number, value in enumerate(inputs)]
-    printed = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(printed):
-            result = within_time(lambda: finished(function(*given, **options)), SECONDS)
-    except TooSlow as slow:
-        raise NotYet(
-            f"{name} did not end within {SECONDS:.0f} seconds: is there a loop whose condition never changes?{slow}"
-        ) from None
-    except NotYet:
-        raise
-    except RecursionError:
-        raise NotYet(f"{name} calls itself without an end.") from None
-    except (Exception, SystemExit) as error:
-        shapes = ", ".join(describe_value(value) for value in inputs)
-        told, given_was = f"{name} raised {describe(error)}.", f" It was given {shapes}."
-        raise NotYet(told + given_was * (len(told + given_was) <= 300)) from None
-    if printed.getvalue():
-        print(printed.getvalue())  # where `exercise` hears that something was printed
-    for number, (before, after) in enumerate(zip(inputs, given, strict=True)):
-        expect(
-            number in changes or not isinstance(before, Tensor | np.ndarray) or _same(before, after),
-            f"{name} changes the tensor that it is given (input {number + 1}). Work on a new one: no `_` at the end "
-            "of a method's name, no assignment into the input.",
-        )
-    if returns and result is None:
-        told = " It prints something, but a caller cannot use that." if printed.getvalue() else ""
-        raise NotYet(f"{name} returns nothing.{told} End it with `return`.")
-    expect(
-        not isinstance(result, np.ndarray | np.generic) or isinstance(result, float),  # float64 is a float
-        f"{name} returns a NumPy array. Stay in torch, which can follow gradients: leave out `.numpy()`.",
-    )
-    return result
-
-
-def expect_tensor(value: object, shape: tuple[int, ...] | None = None, *, what: str = "the result") -> Tensor:
-    """Raise NotYet unless value is a tensor of this shape, without NaN; return it, detached."""
-    what = what[0].upper() + what[1:]
-    expect(isinstance(value, Tensor), f"{what} should be a tensor, but it is {describe_value(value)}.")
-    if shape is not None:
-        expect(
-            tuple(value.shape) == tuple(shape),
-            f"{what} should have the shape {tuple(shape)}, but it has {tuple(value.shape)}.",
-        )
-    expect(not value.isnan().any(), f"{what} holds NaN (not a number): was something divided by zero?")
-    return value.detach()
-
-
-def expect_number(value: object, *, what: str = "the result") -> float:
-    """Raise NotYet unless value is one finite number, or a tensor of one; return it as a float."""
-    what = what[0].upper() + what[1:]
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.item()
-    expect(
-        isinstance(value, int | float) and not isinstance(value, bool),
-        f"{what} should be one number, but it is {describe_value(value)}.",
-    )
-    expect(abs(value) < float("inf"), f"{what} is {value}, where a finite number is expected.")
-    return float(value)
-
-
 def close(found: object, expected: object, tolerance: float = 1e-4) -> bool:
     """Tell whether two numbers or two tensors of one shape agree, to a share of their size."""
     found, expected = (torch.as_tensor(value).detach().double() for value in (found, expected))
     return found.shape == expected.shape and torch.allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def recognise(found: list, wrong: dict[str, list], tolerance: float = 1e-4) -> None:
-    """Raise NotYet with the hint of the first misconception that would have given just these results.
-
-    Args:
-        found: numbers or tensors, one for each input that the check has tried.
-        wrong: hint: the results that an answer with this misconception gives for the same inputs.
-    """
-    for hint, expected in wrong.items():
-        expect(not all(close(*pair, tolerance) for pair in zip(found, expected, strict=True)), hint)
-
-
 def graph_of(function: Callable, *inputs) -> str:
     """Return the names of the steps through which gradients flow in what a function returns, or nothing.
 
     So a check sees an answer that only passes on torch's own function, which the exercise is about.
+
+    Args:
+        function: calls the answer, as the `run` of `observe` does.
     """
     try:
-        ahead = [getattr(call(function, *inputs), "grad_fn", None)]
+        ahead = [getattr(function(*inputs), "grad_fn", None)]
     except NotYet:  # a right answer may do without gradients
         return ""
     names = []
@@ -315,17 +230,6 @@ def _raise():
 _EMPTY = [_program(empty.__code__) for empty in (lambda: None, lambda: ..., _raise)]
 
 
-def _copied(value: object) -> object:
-    if isinstance(value, Tensor):
-        return value.detach().clone().requires_grad_(value.requires_grad)
-    return copy.deepcopy(value) if isinstance(value, np.ndarray | list | dict) else value
-
-
-def _same(before: Tensor | np.ndarray, after: Tensor | np.ndarray) -> bool:
-    before, after = torch.as_tensor(before).detach(), torch.as_tensor(after).detach()
-    return before.shape == after.shape and torch.equal(before, after)
-
-
 def finished(result: object, most: int = 10_000) -> object:
     """Return a result as it is, or what a generator yields as a list; one that goes on and on is cut off."""
     if not isinstance(result, types.GeneratorType):
@@ -387,7 +291,8 @@ def fresh_seed() -> int:
 
 def seed_all(seed: int) -> None:
     """Seed the random numbers of torch, NumPy and Python."""
-    torch.default_generator.manual_seed(seed)  # torch.manual_seed looks for GPUs too, and takes 100 times as long
+    # torch.manual_seed looks for GPUs too, and takes 100 times as long.
+    torch.default_generator.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 
