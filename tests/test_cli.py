@@ -154,7 +154,7 @@ train cnn --output HERE/text/mine.pth    | HERE/text | expected | --output
 train cnn --output HERE                  | HERE | expected | --output
 train cnn --output HERE/text             | HERE/text | expected a new name, or a checkpoint | --output
 train cnn --output HERE/mine.pth         | HERE/mine-interrupted.pth | expected a new name | --output
-train cnn --output /                        | '/' | expected a checkpoint's name | --output
+train cnn --output /                     | '/' | expected a checkpoint's name | --output
 evaluate HERE/missing.pth                | missing.pth | expected a checkpoint | no such file | digitlib train
 evaluate HERE/text                       | HERE/text | expected a checkpoint | damaged | digitlib train
 predict a.png --checkpoint HERE/half.pth | half.pth | expected a checkpoint | damaged | digitlib train

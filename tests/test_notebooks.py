@@ -296,7 +296,7 @@ def lesson(notebook):
 def has_the_length_of_a_lesson(notebook):
     complaints = []
     prose = "\n".join(cell.source for cell in lesson(notebook) if cell.cell_type == "markdown")
-    words = len(re.sub(r"!\[[^\]]*\]|</?div[^>]*>", "", prose).split())  # a picture's description is none of them
+    words = len(re.sub(r"!\[[^\]]*\]|</?div[^>]*>", "", prose).split())  # without pictures' descriptions
     lengths = [len(cell.source.split("\n")) for cell in lesson(notebook) if cell.cell_type == "code"]
     if not WORDS[0] <= words <= WORDS[1]:
         complaints.append(f"expected {WORDS[0]} to {WORDS[1]} words, found {words}")
