@@ -444,7 +444,7 @@ def test_what_is_whole_is_read_and_not_written_again(folder, monkeypatch):
     def refuse(*arguments, **options):
         raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
 
-    for module, name in ((data.tempfile, "mkdtemp"), (os, "mkdir"), (os, "replace")):
+    for module, name in ((storage.tempfile, "mkdtemp"), (os, "mkdir"), (os, "replace")):
         monkeypatch.setattr(module, name, refuse)  # as in a folder that cannot be written
     assert fetch() == folder.parents[1]
     assert len(load_raw("test")[0]) == 10_000
