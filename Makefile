@@ -126,7 +126,7 @@ course: $(STAMP) ## make nbgrader's source of all eleven notebooks in dist/class
 grade: $(STAMP) ## grade what a class has handed in, and report on it (make grade NB=07; COURSE=folder, or dist/class)
 	$(TOOL)grade $(NB) $(if $(COURSE),--course $(COURSE))
 
-try-class: $(STAMP) ## grade a made-up class of 300 in which one in ten is broken (make try-class NB=07; half an hour)
+try-class: $(STAMP) ## grade a made-up class of 300 in which one in ten is broken (make try-class NB=07; an hour)
 	$(BIN)/python -m tests.classroom $(or $(NB),07) 300
 
 slides: $(STAMP) ## make slides of a notebook in dist/slides, without its solutions (make slides NB=07; or all)
