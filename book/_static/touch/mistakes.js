@@ -98,8 +98,8 @@
       const wrong = answered - right;
       showDigits(...chosen);
       say(
-        `Below ${percent(threshold.value, 0)} it says that it is not sure: of ${notSure} images. Of the ` +
-          `${answered.toLocaleString("en")} that it answers it misreads ${wrong}, ${percent(wrong / answered, 2)}.`,
+        (threshold.value > 0 ? `Below ${percent(threshold.value, 0)} it is not sure, of ${notSure} images. ` : "") +
+          `Of ${answered.toLocaleString("en")} images that it reads it misreads ${wrong}, ${percent(wrong / answered, 2)}.`,
         title.textContent,
       );
     }
