@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+import matplotlib
+import torch
+
 from digitlib.checks import CHECKS, core
 
 try:
@@ -92,7 +95,6 @@ def best(verdicts: Iterable[Verdict]) -> Verdict:
 
 def begin(imports: str) -> None:
     """Get ready for answers that need these imports: one process has them, and all others come from it."""
-    os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}  # a core for each answer, and no window
     if _context().get_start_method() == "forkserver":
         nodes = ast.parse(imports).body
         names = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in nodes]
@@ -147,6 +149,8 @@ def _in_child(sender: Connection, folder: str, job: Job, limits: Limits) -> None
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
+    torch.set_num_threads(1)  # a core for each answer
+    matplotlib.use("Agg")  # and no window
     _set_limits(limits)
     check, before = CHECKS[job.exercise], _checks_as_they_are()
     module = sys.modules["__main__"] = types.ModuleType("__main__")  # as in a notebook
