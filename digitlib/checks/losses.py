@@ -39,9 +39,8 @@ def _watch_cost(run, logits, labels):
         return {"the loss is a finite number": False}
     facts = {"the loss is a finite number": True, "the result": result} | _gradient(run, result, own, logits)
     used = graph_of(run, logits, labels) if len(labels) == 3 else ""
-    return facts | {
-        "it is built of logarithms and exponentials": "Nll" not in used and "CrossEntropy" not in used
-    }
+    by_hand = "Nll" not in used and "CrossEntropy" not in used
+    return facts | {"it is built of logarithms and exponentials": by_hand}
 
 
 def _mean_cost(logits, labels):
@@ -92,11 +91,8 @@ cross_entropy_by_hand = exercise(
 
 def _some_images():
     for number, num_classes in ((12, 10), (9, 4), (6, 6)):
-        model, images = (
-            nn.Sequential(nn.Flatten(), nn.Linear(784, num_classes)),
-            3 * torch.randn(number, 1, 28, 28),
-        )
-        labels = torch.randint(num_classes, (number,))
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, num_classes))
+        images, labels = 3 * torch.randn(number, 1, 28, 28), torch.randint(num_classes, (number,))
         labels[:3] = model(images)[:3].argmax(dim=1)  # so that the accuracy is no coincidence of 0 or 1 / N
         yield f"{number} images and {num_classes} digits", (model, images, labels)
 
@@ -106,14 +102,9 @@ def _watch_both(run, model, images, labels):
     if any(each.grad is not None for each in model.parameters()):
         return {"the call of `backward` is left to others": False}
     pair = result if isinstance(result, tuple | list) and len(result) == 2 else (None, None)
-    facts = _gradient(run, pair[0], F.cross_entropy(model(images), labels), model[1].weight)
-    tensors = all(isinstance(each, Tensor) for each in pair)
-    return {
-        "the call of `backward` is left to others": True,
-        "the result": result,
-        **facts,
-        "two tensors": tensors,
-    }
+    facts = {"the call of `backward` is left to others": True, "the result": result}
+    facts |= _gradient(run, pair[0], F.cross_entropy(model(images), labels), model[1].weight)
+    return facts | {"two tensors": all(isinstance(each, Tensor) for each in pair)}
 
 
 def _loss_and_confidence(model, images, labels):
@@ -167,9 +158,8 @@ class _Bowl:
         self.steep, self.lowest, self.floor = 0.8 + 0.2 * torch.rand(3), torch.randn(3) / 4, floor
 
     def __call__(self, place: Tensor) -> Tensor:
-        return (
-            self.steep * (place - self.lowest) ** 2 / 2 + 0.02 * (place - self.lowest) ** 4
-        ).sum() + self.floor
+        away = place - self.lowest
+        return (self.steep * away**2 / 2 + 0.02 * away**4).sum() + self.floor
 
     def slope(self, place: Tensor) -> Tensor:
         return self.steep * (place - self.lowest) + 0.08 * (place - self.lowest) ** 3
@@ -192,11 +182,8 @@ def _watch_sweep(run, *given):
         return {"the result": result}
     numbers = [as_numbers(each) for each in result]  # all that has exploded is alike
     rate, ends = (n if x is None else x.where(x < 1e4, math.inf).tolist() for n, x in zip(result, numbers))
-    if (
-        numbers[1] is not None
-        and numbers[1].shape == (len(given[2]),)
-        and rate == given[2][ends.index(min(ends))]
-    ):
+    whole = numbers[1] is not None and numbers[1].shape == (len(given[2]),)
+    if whole and rate == given[2][ends.index(min(ends))]:
         rate = _sweep(*given)[0]  # a right choice, even where the losses are wrong
     return {"the result": (rate, ends)}
 
@@ -293,10 +280,8 @@ def _moments_of_adam():
         rate, decay = (0.2 + 0.3 * torch.rand(2)).tolist()
         before = float(step > 1)  # both means are 0 before the first step
         slope[0] = 2e-8 if step == 1 else slope[0]  # where the 1e-8 below the line counts
-        yield (
-            f"step {step}",
-            (3 * weights, slope, before * mean, before * torch.rand(size), step, rate, decay),
-        )
+        means = (before * mean, before * torch.rand(size))
+        yield f"step {step}", (3 * weights, slope, *means, step, rate, decay)
 
 
 def _divided_decay(parameters, gradient, mean, square, step, rate, decay):
