@@ -62,8 +62,7 @@ class _Training:
         weights = nn.utils.parameters_to_vector(model.parameters()).detach().clone()
         self.notes.append((model, weights, torch.randperm(50, generator=generator).tolist()))
         torch.rand(len(self.notes))  # trainings use up random numbers, and not always as many
-        for parameter in model.parameters():
-            parameter.data.fill_(100.0)
+        nn.utils.vector_to_parameters(torch.full_like(weights, 100.0), model.parameters())
         return [inputs.mean().item(), inputs.std().item()]
 
 
@@ -197,6 +196,7 @@ def _look_at_versions(run, images, generator):
     turns = "mirrored", "upside down", "turned by half a turn", "turned by a quarter"
     turned = before.flip(3), before.flip(2), before.flip(2, 3), before.rot90(1, (2, 3))
     counts = [int(_shifts(rest, each, 2)[0].sum()) for each in turned]
+    low, high = (10 * ink.min() + 0.01).floor() / 10, (10 * ink.max() - 0.01).ceil() / 10
     linked = torch.stack([down, right, ink]).corrcoef().triu(1).abs().max() > 0.6
     return {
         "the result": torch.zeros_like(found), "something is changed": not same(found, given, 1e-5),
@@ -206,7 +206,7 @@ def _look_at_versions(run, images, generator):
         "the number of images that are neither shifted nor made lighter or darker, but something else": len(rest),
         "the shifts up and down, in pixels": f"from {down.min()} to {down.max()}",
         "the shifts left and right, in pixels": f"from {right.min()} to {right.max()}",
-        "the brightness, times what it was": f"about {ink.min():.1f} to {ink.max():.1f}",
+        "the brightness, times what it was": f"about {low:.1f} to {high:.1f}",
         "each kind of change has a random number of its own": not linked,
         "the same seed gives the same versions": same(again, found, 1e-6),
         "each call draws new changes from the generator": not same(again, further, 1e-6),
