@@ -45,6 +45,8 @@ MENDS = [
     (r'(<summary) aria-label="Toggle hidden content"', r"\1"),
     (r'(<button class="btn search-button-field[^>]*?) aria-label="Search"', r"\1"),
     ("Color mode", "Colour mode"),
+    # The page of the search tells the console about itself.
+    (r'console\.log\("\[PST\][^;]*;', ""),
     # The sidebar with the book's name is a landmark.
     (r'(<div id="pst-primary-sidebar")(?! role)', r'\1 role="navigation" aria-label="Book"'),
 ]  # fmt: skip
