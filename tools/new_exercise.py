@@ -135,7 +135,8 @@ def scaffold(number: str, name: str, root: Path = ROOT) -> list[Path]:
         file.write(CHECK.format(name=name))
     paths["exports"].write_text(with_export(exports, module, name), encoding="utf-8")
     table = paths["table"].read_text(encoding="utf-8").rstrip()
-    paths["table"].write_text(f"{table.removesuffix('}')}{ROW.format(name=name)}}}\n", encoding="utf-8")
+    rows, end = re.fullmatch(r"(.+\n)(\}.*)", table, re.DOTALL).groups()  # the table ends the file
+    paths["table"].write_text(f"{rows}{ROW.format(name=name)}{end}\n", encoding="utf-8")
     return list(paths.values())
 
 
