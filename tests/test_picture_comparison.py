@@ -171,7 +171,7 @@ def named(curves, hidden=None):
 def test_where_it_may_vary_a_curve_that_is_rubbed_out_or_added_is_found_and_another_processor_passes():
     draw = random.Random(0)
     missed = []
-    for number in range(10):
+    for number in range(6):
         curves, again = losses(draw, 2 + number % 4)
         stored = named(curves)
         if complaints := compare_pictures([stored], [named(again)], loosely=True):
@@ -180,7 +180,7 @@ def test_where_it_may_vary_a_curve_that_is_rubbed_out_or_added_is_found_and_anot
         for pair in ((stored, other), (other, stored)):
             if compare_pictures([pair[0]], [pair[1]], loosely=True) == []:
                 missed.append((number, "rubbed out"))
-    assert len(missed) <= 1, missed
+    assert missed == []
 
 
 def test_each_output_has_its_place_and_its_kind():

@@ -284,9 +284,9 @@ def uneven_dots(four):
 
 
 HOSTILE = {
-    "fifty million pixels.jpg": (lambda four: four.convert("RGB").resize((7906, 6325)), "1 digit"),
+    "fifty million pixels.jpg": (lambda four: four.convert("RGB").resize((7906, 6325), 0), "1 digit"),
     "fifty million pixels, transparent.png": (
-        lambda four: four.convert("RGBA").resize((7906, 6325)),
+        lambda four: four.convert("RGBA").resize((7906, 6325), 0),
         "1 digit",
     ),
     "fifty million pixels, floats.tif": (lambda four: four.convert("F").resize((7906, 6325), 0), "1 digit"),
