@@ -274,12 +274,17 @@ def within_time(function: Callable[[], object], seconds: float) -> object:
 
 def _interrupt(thread: threading.Thread, patience: float = 2.0) -> None:
     """End a thread; one that catches every exception is hit again and again, and left alone at last."""
+
+    def hit() -> None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TooSlow))
+
+    hit()
+    thread.join(patience / 4)  # one is enough for most, and a second would hit them at their end
     usual, deadline = sys.getswitchinterval(), time.monotonic() + patience
     sys.setswitchinterval(1e-6)  # so that the next one comes before its loop goes on
     try:
         while thread.is_alive() and time.monotonic() < deadline:
-            number = ctypes.c_ulong(thread.ident)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(TooSlow))
+            hit()
     finally:
         sys.setswitchinterval(usual)
 
