@@ -25,6 +25,7 @@ from traitlets.config import Config
 from digitlib import checks
 from digitlib.checks import core, engine
 from digitlib.checks.calling import Run
+from digitlib.checks.comparing import same
 from tests.exercises import Answers
 from tools.exercises import all_exercises, answer
 
@@ -249,9 +250,9 @@ def test_a_fault_that_every_exercise_knows_is_named(tiny, fault):
 
 def test_no_function_of_the_library_is_an_answer(tiny):
     calls = in_the_notebook(
-        "from digitlib.checks import core\n" + CELL.replace("images +", "core.close and images +")
+        "from digitlib.checks import core\n" + CELL.replace("images +", "core.as_numbers and images +")
     )
-    for given in (brighter_by, core.close, calls, functools.partial(core.close, 1)):
+    for given in (brighter_by, core.as_numbers, calls, functools.partial(core.as_numbers, 1)):
         assert ("comes from `digitlib` itself" in tiny(given).message) == (given is not brighter_by)
 
 
@@ -461,9 +462,9 @@ def test_a_result_is_text_and_html_and_not_told_by_colour_alone():
     assert "<code>a &lt; b</code> &amp; more." in result._repr_html_()
 
 
-def test_close():
-    assert core.close(1, torch.tensor(1.00001)) and not core.close(1, 1.01)
-    assert not core.close(torch.ones(2), torch.ones(2, 1))
+def test_same():
+    assert same(1, torch.tensor(1.00001), 1e-4) and not same(1, 1.01, 1e-4)
+    assert not same(torch.ones(2), torch.ones(2, 1), 1e-4)
 
 
 @pytest.mark.parametrize("name", checks.CHECKS)

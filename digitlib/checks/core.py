@@ -116,12 +116,6 @@ def expect(condition: object, hint: str) -> None:
         raise NotYet(hint)
 
 
-def close(found: object, expected: object, tolerance: float = 1e-4) -> bool:
-    """Tell whether two numbers or two tensors of one shape agree, to a share of their size."""
-    found, expected = (torch.as_tensor(value).detach().double() for value in (found, expected))
-    return found.shape == expected.shape and torch.allclose(found, expected, rtol=tolerance, atol=tolerance)
-
-
 def graph_of(function: Callable, *inputs) -> str:
     """Return the names of the steps through which gradients flow in what a function returns, or nothing.
 
@@ -317,15 +311,13 @@ def restore(states: tuple) -> None:
 @contextlib.contextmanager
 def _own_state():
     """Give the check random numbers of its own and gradients; put everything back afterwards."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    states, dtype, threads = random_states(), torch.get_default_dtype(), torch.get_num_threads()
+    with torch.enable_grad():
         seed_all(fresh_seed())
         try:
             yield
         finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
+            restore(states)
             torch.set_default_dtype(dtype)
             if torch.get_num_threads() != threads:
                 torch.set_num_threads(threads)

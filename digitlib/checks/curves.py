@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from digitlib.checks.core import as_numbers, close
+from digitlib.checks.comparing import same
+from digitlib.checks.core import as_numbers
 from digitlib.checks.engine import change, exercise
 
 
@@ -153,7 +154,7 @@ def _watch_rates(run, make_model, images, labels, rates, num_steps):
         first is not None and first.ndim == 1
     ):  # whichever network it begins with, it is given the right answer's
         losses = [F.cross_entropy(make_model.number(n)(images), labels) for n in range(len(make_model.drawn))]
-        make_model.first = next((n for n, loss in enumerate(losses) if close(loss, first[0], 1e-6)), 0)
+        make_model.first = next((n for n, loss in enumerate(losses) if same(loss, first[0], 1e-6)), 0)
     if make_model.first:
         make_model.drawn = []
         result = run(make_model, images, labels, rates, num_steps)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from digitlib.checks.calling import Raised
-from digitlib.checks.core import close
+from digitlib.checks.comparing import same
 from digitlib.checks.engine import change, exercise
 
 _LIBRARIES = {  # the job that each of them does, and how a hint puts it
@@ -88,9 +88,13 @@ def _look_at_noise(run, image, num_copies, seed):
     pairs = itertools.combinations(noise.flatten(1).sort(1).values, 2)
     found = f"from {noise.min() + 1e-3:.1f} to {noise.max():.1f}, with the mean {noise.mean():.1f} and the deviation"
     return {
-        "two calls with the same seed give the same copies": close(run(image, num_copies, seed), result),
-        "two different seeds give different copies": not close(run(image, num_copies, seed + 1_000), result),
-        "the number of pairs of copies with the same random numbers": sum(close(*pair) for pair in pairs),
+        "two calls with the same seed give the same copies": same(run(image, num_copies, seed), result, 1e-4),
+        "two different seeds give different copies": not same(
+            run(image, num_copies, seed + 1_000), result, 1e-4
+        ),
+        "the number of pairs of copies with the same random numbers": sum(
+            same(*pair, 1e-4) for pair in pairs
+        ),
         "each pixel of each copy has noise of its own": spread > 1e-3,
         "the noise": f"{found} {noise.std():.1f}",
         "torch's shared random numbers stay untouched": untouched,
