@@ -51,7 +51,7 @@ FIXED_NUMBERS = {
 }
 FIXED_IN = {
     ("01", "0.8"): "1 - 2 · 0.1, worked out in the text",
-    ("01", "100,000,001"): "a number that a float32 cannot hold",
+    ("01", "99,999,999"): "a number that a float32 cannot hold",
     ("02", "172"): "55,000 · 784 · 4 bytes in millions, worked out in the text",
     ("02", "1,625,948,160"): "60,000 with its four bytes in the wrong order",
     ("03", "4.3"): "the number of a section that is cited",

@@ -216,9 +216,9 @@ def _look_at_versions(run, images, generator):
 def _mirrors(images, generator):
     versions = []
     for image in images:
-        down, right, mirror, ink = torch.rand(4, generator=generator).tolist()
+        down, right, chance, ink = torch.rand(4, generator=generator).tolist()
         image = image.roll((round(4 * down - 2), round(4 * right - 2)), dims=(1, 2))
-        if mirror < 0.5:
+        if chance < 0.5:
             image = image.flip(2)
         versions.append(image * (0.8 + 0.4 * ink))
     return torch.stack(versions)
@@ -226,10 +226,10 @@ def _mirrors(images, generator):
 
 random_versions = exercise(
     "random_versions", given=_squares, blank=_mirrors, observe=_look_at_versions, returns="float32 (N, 1, 28, 28)",
-    right=change(_mirrors, "if mirror < 0.5", "if mirror < 0"),
+    right=change(_mirrors, "if chance < 0.5", "if chance < 0"),
     passed="A change keeps the label when a person would still read the same digit; no program knows that for you.",
     wrong={
         "Nothing changes any more. Most of the changes were fine; which one turns a digit into another, or into none?":
             lambda images, generator: images.clone(),
-        "All images are mirrored: would a person read a mirrored 2 or 6 as the same digit?": ("mirror < 0", "True"),
+        "All images are mirrored: would a person read a mirrored 2 or 6 as the same digit?": ("chance < 0", "True"),
     })  # fmt: skip
