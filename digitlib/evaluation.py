@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class Evaluation:
     """What `evaluate` found, and the counts behind it."""
 
-    loss: float  # mean cross-entropy an image, in nats
+    loss: float  # mean cross-entropy per image, in nats
     accuracy: float  # share of images read right, 0 to 1
     interval: tuple[float, float]  # the 95% interval of that share, see `accuracy_interval`
     num_correct: int
@@ -74,7 +74,7 @@ def measure(logits: Tensor, labels: Tensor) -> Evaluation:
     """
     if len(logits) != len(labels) or len(labels) == 0:
         raise ValueError(
-            f"expected one label an image, and at least one image, got {len(labels)} for {len(logits)}"
+            f"expected one label for each image, and at least one image, got {len(labels)} for {len(logits)}"
         )
     labels = labels.to(logits.device)
     num_correct = (logits.argmax(dim=1) == labels).sum().item()

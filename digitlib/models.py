@@ -45,7 +45,7 @@ class CNN(nn.Module):
         num_channels: feature maps of the two convolutions.
         hidden_size: units of the first dense layer.
         dropout: share of the second convolution's maps, and of the dense layer's units, that training leaves out.
-    Taught in notebook 05. Source: the layout of LeCun et al. 1998, with ReLU and dropout.
+    Taught in notebook 05. Source: `mnist/main.py` of pytorch/examples, after LeCun et al. 1998.
     """
 
     def __init__(self, num_channels: Sequence[int] = (10, 20), hidden_size: int = 50, dropout: float = 0.5):

@@ -20,7 +20,7 @@ from digitlib.evaluation import Evaluation, evaluate
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: the loss at each step, and mean loss and accuracy an image, measured on the way."""
+    """One epoch: the loss at each step, and mean loss and accuracy per image, measured on the way."""
 
     step_loss: list[float]
     loss: float

@@ -80,7 +80,7 @@ def test_loss_by_hand():
 
 @pytest.mark.parametrize("num_labels", [6, 0, 8])
 def test_lengths_must_agree(images, num_labels):
-    with pytest.raises(ValueError, match=r"expected one label an image.*7"):
+    with pytest.raises(ValueError, match=r"expected one label for each image.*7"):
         evaluate(CNN(), images, torch.zeros(num_labels, dtype=torch.int64))
 
 
