@@ -1,8 +1,7 @@
 """Choose the recipes' settings on the validation part, by the protocol of book/protocol.md.
 
-Each recipe has a list of candidates, written down here before any of them was trained; the first is the plainest. Each
-candidate is trained with the seeds of its list and measured on the validation images, whose writers wrote none of the
-training images; the test images are never opened. What was measured goes into book/choices.json, and as a table into
+Each recipe has a list of candidates, the plainest first; the page tells which was written down when. Each candidate is
+trained with the seeds of its list and measured on the validation images, whose writers wrote none of the training images; the test images are never opened. What was measured goes into book/choices.json, and as a table into
 the page. The recipes of digitlib.recipes are those that were chosen; tests/test_choose.py holds them to that.
 
 Example:

@@ -4,7 +4,7 @@ What was measured is kept in book/results.json, run by run: an interrupted measu
 a recipe whose settings have changed is measured again. book/results.ipynb and book/details.ipynb show the figures;
 README.md gets the first table, and book/scaling.md the one of several processes. When a network is finished it reads
 the test images, clean and under each of the corruptions of `tools.corruptions`, and scikit-learn's digits by other
-writers; the networks of `best` read the clean ones together at the end. No setting is chosen by any of it.
+writers; the networks of `best` read the clean ones together at the end. No setting is to be chosen by any of it.
 
 Example:
     python -m tools.results                    what is missing; half an hour for everything, on an idle machine
