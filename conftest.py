@@ -86,10 +86,14 @@ def kinds(outputs) -> list[str]:
 
 
 def pictures(outputs) -> list[Image.Image]:
-    """Return the PNG pictures among a cell's outputs, on white."""
-    data = [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
-    opened = [Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA") for png in data]
-    return [Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture) for picture in opened]
+    """Return the PNG pictures among a cell's outputs, on white, at the size at which a page shows them."""
+    found = []
+    for output in (output for output in outputs if "image/png" in output.get("data", {})):
+        picture = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"]))).convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        shown = output.get("metadata", {}).get("image/png", {}).get("width", picture.width)
+        found.append(picture.reduce(round(picture.width / shown)))
+    return found
 
 
 def compare_pictures(stored: list[Image.Image], drawn: list[Image.Image], loosely: bool = False) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_markdown_cell
 
 from tests.guards import HINTS, NAMES, QUIZ, Tamperings, cell_of, notebook_with_exercises, read
-from tools.exercises import LEVELS, PARTS, SOLUTION, TAGS, exercises, imports, part_of
+from tools.exercises import LEVELS, PARTS, SOLUTION, TAGS, exercises, imports, part_of, tree
 
 FEWEST_EXERCISES, MOST_EXERCISES = 2, 5
 FEWEST_QUIZ_ITEMS, MOST_QUIZ_ITEMS = 2, 3
@@ -29,7 +29,7 @@ def quiz(notebook) -> list:
 def assigned(source: str) -> set[str]:
     """Return the names that a cell gives a value to, outside its functions."""
     names = set()
-    for node in ast.parse(source).body:
+    for node in tree(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         else:
@@ -40,17 +40,11 @@ def assigned(source: str) -> set[str]:
 
 
 def used(source: str) -> set[str]:
-    return {
-        n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
-    }
+    return {n.id for n in ast.walk(tree(source)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
 def lesson_code(notebook):
-    return [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and part_of(cell) is None and not cell.source.startswith(("%", "!"))
-    ]
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and part_of(cell) is None]
 
 
 # ---- the guards -----------------------------------------------------------------------------------------------
@@ -173,7 +167,7 @@ def stands_by_itself(notebook):
     complaints, found = [], exercises(notebook)
     given = assigned(imports(notebook)) | {
         alias.asname or alias.name.split(".")[0]
-        for node in ast.parse(imports(notebook)).body
+        for node in tree(imports(notebook)).body
         for alias in node.names
     }
     lesson = set().union(*[assigned(cell.source) for cell in lesson_code(notebook)]) - given
@@ -192,9 +186,9 @@ def stands_by_itself(notebook):
 
 def local(source: str) -> set[str]:
     """Return the names that functions, loops and comprehensions of a cell give a value to."""
-    tree = ast.parse(source)
-    names = {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
-    return names | {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    cell = tree(source)
+    names = {n.arg for n in ast.walk(cell) if isinstance(n, ast.arg)}
+    return names | {n.id for n in ast.walk(cell) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def has_a_quiz(notebook):

@@ -18,7 +18,7 @@ from nbval.plugin import comment_markers, metadata_tags
 from PIL import Image
 
 from tests.guards import FOLDER, NAMES, ROOT, Tamperings, cell_of, read
-from tools.exercises import part_of
+from tools.exercises import part_of, tree
 from tools.notebooks import as_text, minutes, normalise, picture_hashes, pictures, record_seconds
 
 # Cells, by id, whose output nbval may pass over, each with its reason. Every one is a cell that nothing checks.
@@ -81,7 +81,7 @@ LONGEST_CELL = 20  # lines; more belong in digitlib
 MEDIAN_CELL = 5  # lines
 WORDS = (900, 2400)  # of a lesson: exercises and quiz aside
 CODE_CELLS = (12, 32)  # of a lesson
-LARGEST_PICTURE = 80_000  # bytes
+LARGEST_PICTURE = 160_000  # bytes, of twice as many pixels a side as a page shows
 SHORTEST_ALT_TEXT = 8  # words
 
 
@@ -91,13 +91,6 @@ def code_cells(notebook):
 
 def markdown(notebook):
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-
-
-def tree(cell) -> ast.Module:
-    """Parse a code cell; IPython's own lines (%config, !ls) are left out."""
-    return ast.parse(
-        "\n".join("pass" if line.startswith(("%", "!")) else line for line in cell.source.split("\n"))
-    )
 
 
 def calls(node: ast.AST, name: str, *, certain: bool = True) -> int:
@@ -154,19 +147,20 @@ def shows_what_it_prints(notebook):
     return [
         f"cell {cell.id} prints, but no text is stored"
         for cell in code_cells(notebook)
-        if calls(tree(cell), "print") and not any(output.output_type == "stream" for output in cell.outputs)
+        if calls(tree(cell.source), "print")
+        and not any(output.output_type == "stream" for output in cell.outputs)
     ]
 
 
 def shows_what_it_draws(notebook):
     complaints, showing = [], ["plt.show"]
     for cell in code_cells(notebook):
-        expected, found = sum(calls(tree(cell), name) for name in showing), len(pictures(cell))
+        expected, found = sum(calls(tree(cell.source), name) for name in showing), len(pictures(cell))
         if found < expected:
             complaints.append(f"cell {cell.id} draws {expected} pictures, but {found} are stored")
-        if found and not any(calls(tree(cell), name, certain=False) for name in showing):
+        if found and not any(calls(tree(cell.source), name, certain=False) for name in showing):
             complaints.append(f"cell {cell.id} has a picture, but does not end with plt.show()")
-        functions = [node for node in tree(cell).body if isinstance(node, ast.FunctionDef)]
+        functions = [node for node in tree(cell.source).body if isinstance(node, ast.FunctionDef)]
         showing += [node.name for node in functions if calls(node, "plt.show")]  # to call these is to draw
     return complaints
 
@@ -242,7 +236,7 @@ def has_plain_sources(notebook):
             complaints.append(f"cell {cell.id} ends with a semicolon; end with plt.show(), or assign to _")
         if re.search(r"^\s*%%?time", cell.source, re.MULTILINE):
             complaints.append(f"cell {cell.id} prints a time, which differs on every run")
-        for node in ast.walk(tree(cell)):
+        for node in ast.walk(tree(cell.source)):
             if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
                 complaints.append(f"cell {cell.id} imports * from {node.module}; name what is used")
     return complaints
@@ -265,6 +259,14 @@ def has_known_tags(notebook):
     return complaints
 
 
+def sizes(output) -> dict[str, int]:
+    """Return an output's height and width in pixels, or nothing where it is no picture."""
+    if "image/png" not in output.get("data", {}):
+        return {}
+    picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+    return {"height": picture.height, "width": picture.width}
+
+
 def shows_its_outputs_as_they_are(notebook):
     """Nothing is hidden, shown in another size, or put out twice in two kinds of which a reader sees one."""
     complaints = []
@@ -272,7 +274,8 @@ def shows_its_outputs_as_they_are(notebook):
         if hidden := cell.metadata.get("jupyter"):
             complaints.append(f"cell {cell.id} hides something: jupyter is {dict(hidden)}")
         for output in cell.get("outputs", []):
-            if output.get("metadata"):
+            halved = {size: pixels // 2 for size, pixels in sizes(output).items()}  # sharp, and shown at this size
+            if output.get("metadata", {}) != ({"image/png": halved} if halved else {}):
                 complaints.append(f"cell {cell.id} shows an output otherwise: {dict(output.metadata)}")
             if "data" in output and sorted(output.data) not in KINDS:
                 complaints.append(f"cell {cell.id} puts out {sorted(output.data)}, expected one of {KINDS}")
@@ -469,8 +472,10 @@ def png(colour="white", size=(60, 40)) -> bytes:
 
 
 def picture_output(content: bytes):
-    data = {"image/png": base64.b64encode(content).decode(), "text/plain": "<Figure size 60x40 with 1 Axes>"}
-    return new_output("display_data", data=data)
+    data = {"image/png": base64.b64encode(content).decode(), "text/plain": "<Figure size 30x20 with 1 Axes>"}
+    output = new_output("display_data", data=data)
+    output.metadata = {"image/png": {size: pixels // 2 for size, pixels in sizes(output).items()}}
+    return output
 
 
 def text_output(text: str, name: str = "stdout"):
@@ -594,11 +599,11 @@ def drop_the_hash(notebook):
     del cell_of(notebook, "red").metadata["digitlib"]
 
 
-@tampering(has_small_pictures, "at most 80,000")
+@tampering(has_small_pictures, "at most 160,000")
 def store_a_large_picture(notebook):
-    noise = b"".join(hashlib.sha256(bytes([i // 256, i % 256])).digest() for i in range(4096))
+    noise = b"".join(hashlib.sha256(bytes([i // 256, i % 256])).digest() for i in range(8192))
     file = io.BytesIO()
-    Image.frombytes("RGB", (256, 170), noise[: 256 * 170 * 3]).save(file, "PNG")
+    Image.frombytes("RGB", (256, 340), noise[: 256 * 340 * 3]).save(file, "PNG")
     cell_of(notebook, "red").outputs = [picture_output(file.getvalue())]
 
 

@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.guards import NAMES, read
-from tools.tolerances import compare, numbers, record, round_up, too_wide, within_tolerance
+from tools.tolerances import compare, earlier, numbers, record, round_up, too_wide, within_tolerance
 
 STORED = "CNN accuracy  99.12%, MLP accuracy 98.31%\n1,075 steps, p = 3.2e-05, gap -0.20\n"
 
@@ -84,6 +84,7 @@ def test_what_was_seen_is_recorded_and_twice_that_allowed():
     assert seen == {"first": {"0": pytest.approx(0.0023)}}
     record(stored, seen)
     assert stored.cells[0].metadata.digitlib.varies == {"0": [0.0023, 0.0046]}
+    assert earlier(stored) == {"first": {"0": 0.0023}}
     assert "varies" not in stored.cells[1].metadata.get("digitlib", {})
     assert too_wide(stored) == []
     record(stored, {})

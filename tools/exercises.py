@@ -134,17 +134,20 @@ def part_of(cell: NotebookNode) -> str | None:
     return part if part in PARTS else None
 
 
+def tree(source: str) -> ast.Module:
+    """Parse a cell's code; IPython's own lines (%config, !ls) are left out."""
+    return ast.parse(
+        "\n".join("pass" if line.startswith(("%", "!")) else line for line in source.split("\n"))
+    )
+
+
 def imports(notebook: NotebookNode) -> str:
     """Return every import statement of a notebook's lesson: all that a stub or a solution may rely on."""
     statements = []
     for cell in notebook.cells:
         if cell.cell_type == "code" and part_of(cell) is None:
-            source = "\n".join(line for line in cell.source.split("\n") if not line.startswith(("%", "!")))
-            statements += [
-                ast.unparse(node)
-                for node in ast.parse(source).body
-                if isinstance(node, ast.Import | ast.ImportFrom)
-            ]
+            nodes = [node for node in tree(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+            statements += map(ast.unparse, nodes)
     return "\n".join(statements)
 
 

@@ -3,7 +3,8 @@
 Training adds in another order where there is another number of threads, or another kind of processor, so what it prints
 differs in the last digits. This tool executes notebooks under one and two threads, with the processor's own
 instructions and with those of an older one (AVX2), each with a folder of checkpoints of its own, and writes into the
-metadata of each cell how far each of its numbers moved, and twice that as its tolerance:
+metadata of each cell how far each of its numbers moved, and twice that as its tolerance. What was seen on other
+machines stays, unless it is told to forget it:
 
     "digitlib": {"varies": {"0": [0.0004, 0.0008]}}        the first number of the cell's output
 
@@ -12,6 +13,7 @@ metadata of each cell how far each of its numbers moved, and twice that as its t
 Example:
     python -m tools.tolerances           every notebook; half an hour
     python -m tools.tolerances 07 09     some of them, by number
+    python -m tools.tolerances --fresh   as if nothing had been seen before
 """
 
 import argparse
@@ -46,9 +48,11 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 07, or a path")
-    for path in notebooks.find(parser.parse_args(arguments).notebooks):
+    parser.add_argument("--fresh", action="store_true", help="forget what was seen before")
+    options = parser.parse_args(arguments)
+    for path in notebooks.find(options.notebooks):
         stored = nbformat.read(path, as_version=4)
-        seen = {}
+        seen = {} if options.fresh else earlier(stored)
         for environment in (first | second for first, second in itertools.product(THREADS, PROCESSORS)):
             for cell_id, moves in compare(stored, execute(stored, path, environment)).items():
                 for place, move in moves.items():
@@ -57,6 +61,14 @@ def main(arguments: list[str] | None = None) -> None:
         record(stored, seen)
         write_whole(path, notebooks.as_text(notebooks.normalise(stored)))
         print(f"{notebooks.name_of(path)}: {sum(map(len, seen.values()))} numbers vary", flush=True)
+
+
+def earlier(notebook: NotebookNode) -> dict[str, dict[str, float]]:
+    """Return how far numbers were seen to move before: {cell's id: {place: distance}}."""
+    cells = [(cell.id, cell.metadata.get("digitlib", {}).get("varies", {})) for cell in notebook.cells]
+    return {
+        cell_id: {place: move for place, (move, _) in varies.items()} for cell_id, varies in cells if varies
+    }
 
 
 def execute(stored: NotebookNode, path: Path, environment: dict[str, str]) -> NotebookNode:
