@@ -3,9 +3,9 @@
 /** Downhill on the two parameters of notebook 06: three optimizers, any learning rate, any start. */
 (() => {
   const SIDE = 340; // CSS pixels of the landscape
-  const LEVELS = [0.13, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8];
+  const LEVELS = [0.13, 0.2, 0.4, 0.8, 1.6, 3.2];
   const NAMES = { sgd: "SGD", momentum: "momentum", adam: "Adam" };
-  const RATES = { sgd: 0.5, momentum: 0.15, adam: 0.5 }; // those of the notebook
+  const RATES = { sgd: 0.5, momentum: 0.1, adam: 0.2 }; // those of the notebook
   const MARKS = ["●", "■", "▲"];
   const FARTHEST = 1e6; // where a path is given up
 
@@ -15,7 +15,7 @@
     const heights = Touch.floats(text); // row by row: b from low to high; in each row w
     const images = { ink: Touch.floats(ink), labels: Touch.bytes(labels) };
     const paths = {}; // by optimizer: the points, their losses, the rate
-    const state = { start: [-4, 4], name: "sgd" };
+    const state = { start: [0, 3], name: "sgd" };
     let step;
 
     const toX = (w) => ((w - low[0]) / (high[0] - low[0])) * SIDE;
@@ -76,9 +76,9 @@
     Touch.pointable(land, {
       label:
         "Map of the loss: weight w to the right, bias b upwards. Point at a place to start there; " +
-        "the arrow keys move the start by a quarter, with Shift by two and a half.",
+        "the arrow keys move the start by a tenth, with Shift by one.",
       onPoint: (x, y) => begin(low[0] + (x / SIDE) * (high[0] - low[0]), high[1] - (y / SIDE) * (high[1] - low[1])),
-      onStep: (right, down) => begin(state.start[0] + right / 4, state.start[1] - down / 4),
+      onStep: (right, down) => begin(state.start[0] + right / 10, state.start[1] - down / 10),
     });
 
     /** Begin a new path of this optimizer; the others' stay, to compare. */
