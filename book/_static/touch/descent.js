@@ -178,11 +178,14 @@
       return picture;
     }
 
-    /** Where each line of equal loss, but the two innermost, crosses the way from the valley to the lower left: [level, x, y]. */
+    /** Where each line of equal loss, but the two innermost, is crossed on the way left, each lower: [level, x, y]. */
     function lines() {
-      const way = Array.from({ length: SIDE }, (_, i) => [0.62 * (SIDE - i), SIDE * 0.66 + 0.34 * i]);
-      const crossed = (level) => way.find(([x, y]) => height(x, y) > level);
-      return LEVELS.slice(2).filter(crossed).map((level) => [level, ...crossed(level)]);
+      return LEVELS.slice(2).map((level, i) => {
+        const y = SIDE * (0.32 + 0.15 * i);
+        let x = SIDE * 0.3;
+        while (x > 0 && height(x, y) < level) x--;
+        return [level, x, y];
+      });
     }
 
     /** The loss at a pixel, between those at the four nearest points of the grid. */
