@@ -1,8 +1,9 @@
 """Corruptions: what happens to pictures of digits on the way to a network, in the manner of MNIST-C, written here.
 
 `MEASURED` are the fourteen kinds by which `make results` measures every recipe, on the test images. `CHOOSING` are six
-others, by which the recipes' settings may be compared, on validation images. Every kind takes images float32
-(N, 1, 28, 28), 0 = background, 1 = ink, and a generator, and returns new ones; its strength stands in its docstring. Source of the idea: N. Mu and J. Gilmer 2019, "MNIST-C: A Robustness Benchmark for Computer Vision".
+others, by which the recipes' settings may be compared, on validation images. Every kind takes images float32 (N, 1, 28,
+28), 0 = background, 1 = ink, and a generator, and returns new ones; its strength stands in its docstring. Source of the
+idea: N. Mu and J. Gilmer 2019, "MNIST-C: A Robustness Benchmark for Computer Vision".
 """
 
 import math
