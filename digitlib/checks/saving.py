@@ -2,7 +2,9 @@
 
 import copy  # noqa: F401 (for changes of right answers)
 import random
+import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -86,9 +88,19 @@ class _Surprise:
         return exec, ("from digitlib.checks import saving; saving._RAN.append(1)",)
 
 
+@contextmanager
+def _folder():
+    """Give a folder while the cases are drawn; tempfile's own warns where Python collects them half drawn."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
 def _files():
     weights = {"fc.weight": torch.randn(3, 2), "fc.bias": torch.randn(3)}
-    with tempfile.TemporaryDirectory() as folder:
+    with _folder() as folder:
         for case, content in (
             ("weights alone", weights), ("a list of tensors", [torch.randn(3), torch.randn(2)]),
             ("weights, a number and a list", {"state_dict": weights, "mean": 0.13, "classes": [3, 5]}),
@@ -97,7 +109,7 @@ def _files():
             ("a picture, and was renamed", b"\x89PNG\r\n" * 20), ("nothing: it does not exist", None), ("no byte", b""),
             ("the first bytes of such a file, where the rest is lost", b"PK\x03\x04" + bytes(99)),
         ):  # fmt: skip
-            path = Path(folder) / f"{random.randrange(10**6)}.pth"
+            path = folder / f"{random.randrange(10**6)}.pth"
             if isinstance(content, bytes):
                 path.write_bytes(content)
             elif content is not None:
@@ -150,8 +162,8 @@ opens_safely = exercise(
 
 
 def _strangers():
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stranger.pth"
+    with _folder() as folder:
+        path = folder / "stranger.pth"
         for num, dropout in ((1, 0.0), (3, 0.6), (2, 0.0)):
             options = {"hidden_size": random.randint(8, 12), "num_channels": [3, 6], "dropout": dropout}
             model, mean, std = CNN(**options), random.uniform(0.2, 0.4), random.uniform(0.5, 0.7)
