@@ -205,9 +205,6 @@ def stored():
     return json.loads(bench.RESULTS.read_text(encoding="utf-8"))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="measured before the networks were plain, as the page says: run make bench"
-)
 def test_every_section_is_stored_of_today_s_recipes(stored):
     assert list(stored) == list(bench.SECTIONS)
     assert all(section["rounds"] for name, section in stored.items() if name != "plain")

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from digitlib import data
-from digitlib.recipes import RECIPES, change, find
-from tools import choose, pages
+from digitlib.models import count_parameters
+from digitlib.recipes import RECIPES, build_model, change, find
+from tools import choose, few, pages
 from tools.results import settings
 
 
@@ -61,3 +62,12 @@ def test_choosing_opens_no_test_image(made_up, monkeypatch, tmp_path):
     choose.measure(change(choose.best(0.25), num_epochs=1))
     assert len(choose.read()) == 1, "what is known is not measured again"
     choose.corruptions.corrupted.cache_clear()  # of few images
+
+
+def test_the_small_networks_are_the_chosen_ones_and_as_small_as_said():
+    stored = json.loads(few.FEW.read_text(encoding="utf-8"))
+    for name, limit in zip(few.NAMES, (2000, 8000), strict=True):
+        runs = [change(choose.chosen(name, choose.read()), seed=seed) for seed in few.SEEDS]
+        assert stored[name]["settings"] == [settings(run) for run in runs], "run: python -m tools.few"
+        assert stored[name]["parameters"] == count_parameters(build_model(runs[0])) < limit
+        assert len(stored[name]["test"]) == len(few.SEEDS)

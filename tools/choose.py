@@ -1,8 +1,9 @@
 """Choose the recipes' settings on the validation part, by the protocol of book/protocol.md.
 
 Each recipe has a list of candidates, the plainest first; the page tells which was written down when. Each candidate is
-trained with the seeds of its list and measured on the validation images, whose writers wrote none of the training images; the test images are never opened. What was measured goes into book/choices.json, and as a table into
-the page. The recipes of digitlib.recipes are those that were chosen; tests/test_choose.py holds them to that.
+trained with the seeds of its list and measured on the validation images, whose writers wrote none of the training
+images; the test images are never opened. What was measured goes into book/choices.json, and as a table into the page.
+The recipes of digitlib.recipes are those that were chosen; tests/test_choose.py holds them to that.
 
 Example:
     python -m tools.choose                 what is missing; two hours for everything, on an idle machine
@@ -66,12 +67,29 @@ def best(roughen: float, **options) -> Recipe:
     return convnet("best", [16, 32, 32, 64, 64, 96], [0], augment=True, roughen=roughen, **given)
 
 
+def few(name: str, num_channels: list[int], pooled: list[int], *, augment: bool) -> Recipe:
+    """Return a candidate for "under 2,000" or "under 8,000" parameters: small networks, trained for long."""
+    options = {"learning_rate": 0.02, "batch_size": 128, "num_epochs": 30, "augment": augment}
+    return convnet(name, num_channels, pooled, **options)
+
+
 CANDIDATES = {
     "mlp": [dense(learning_rate=rate, batch_size=size) for rate in (2e-3, 4e-3) for size in (256, 128)],
     "cnn": [cnn(dropout, learning_rate=rate) for dropout in (0.5, 0.25) for rate in (2.5e-3, 5e-3)],
     "rnn": [rnn(learning_rate=rate) for rate in (0.1, 0.2)],
     "quick": [quick(last, rate, size) for last in (64, 128) for rate in (0.01, 0.015) for size in (128, 96)],
     "best": [best(0.0), best(0.25), best(0.25, batch_size=128), best(0.5), best(0.25, num_epochs=20)],
+    # No recipes of digitlib: tools/few.py measures what is chosen of these.
+    "under-2000": [
+        few("under-2000", [6, 8, 8, 10], [0, 2, 3], augment=False),
+        few("under-2000", [6, 8, 8, 10], [0, 2, 3], augment=True),
+        few("under-2000", [6, 6, 7, 7, 9], [0, 3], augment=False),
+    ],
+    "under-8000": [
+        few("under-8000", [8, 16, 16, 24], [0, 2, 3], augment=False),
+        few("under-8000", [8, 16, 16, 24], [0, 2, 3], augment=True),
+        few("under-8000", [8, 12, 14, 16, 20], [0, 3], augment=False),
+    ],
 }
 SEEDS = {"mlp": (0, 1), "quick": (0, 1, 2)}  # the others take long: seed 0 alone
 
@@ -159,7 +177,9 @@ def describe(recipe: Recipe) -> str:
     if recipe.augment:
         words.append("augmented")
     if recipe.name == "best":
-        words += [f"{recipe.roughen:.0%} rough", f"{recipe.num_epochs} epochs"]
+        words.append(f"{recipe.roughen:.0%} rough")
+    if recipe.num_epochs >= 10 and recipe.model == "convnet":
+        words.append(f"{recipe.num_epochs} epochs")
     return ", ".join(words)
 
 
