@@ -298,8 +298,10 @@ def _links(markdown: str, folder: Path) -> list[Path]:
         EditionError: one of them is not the repository's.
     """
     targets = {target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)", markdown)}
-    paths = {(folder / target).resolve() for target in targets if target and "://" not in target}
-    linked = sorted(path for path in paths if path.is_file() and path.suffix != ".ipynb")
+    paths = {Path(os.path.realpath(folder / target)) for target in targets if target and "://" not in target}
+    linked = sorted(
+        path for path in paths if path.suffix != ".ipynb" and os.path.isfile(path)
+    )  # never raises
     for path in linked:
         if not path.is_relative_to(ROOT) or not _files([str(path.relative_to(ROOT))]):
             raise EditionError(
