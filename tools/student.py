@@ -299,9 +299,7 @@ def _links(markdown: str, folder: Path) -> list[Path]:
     """
     targets = {target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)", markdown)}
     paths = {Path(os.path.realpath(folder / target)) for target in targets if target and "://" not in target}
-    linked = sorted(
-        path for path in paths if path.suffix != ".ipynb" and os.path.isfile(path)
-    )  # never raises
+    linked = sorted(path for path in paths if os.path.isfile(path) and path.suffix != ".ipynb")
     for path in linked:
         if not path.is_relative_to(ROOT) or not _files([str(path.relative_to(ROOT))]):
             raise EditionError(
