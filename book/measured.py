@@ -1,4 +1,4 @@
-"""What the pages of results share: what was measured, read from results.json, and the shape of their tables."""
+"""What the pages of results share: what was measured, read from the files beside, and the shape of their tables."""
 
 import json
 from pathlib import Path
@@ -14,6 +14,7 @@ from digitlib.recipes import RECIPES
 FOLDER = Path(__file__).parent
 measured = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
 bench = json.loads((FOLDER / "bench.json").read_text(encoding="utf-8"))
+few = json.loads((FOLDER / "few.json").read_text(encoding="utf-8"))
 images, labels = load_raw("test")
 writers, students = load_writers("test")
 

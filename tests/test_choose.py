@@ -67,7 +67,7 @@ def test_choosing_opens_no_test_image(made_up, monkeypatch, tmp_path):
 def test_the_small_networks_are_the_chosen_ones_and_as_small_as_said():
     stored = json.loads(few.FEW.read_text(encoding="utf-8"))
     for name, limit in zip(few.NAMES, (2000, 8000), strict=True):
-        runs = [change(choose.chosen(name, choose.read()), seed=seed) for seed in few.SEEDS]
+        runs = few.runs_of(name)
         assert stored[name]["settings"] == [settings(run) for run in runs], "run: python -m tools.few"
         assert stored[name]["parameters"] == count_parameters(build_model(runs[0])) < limit
         assert len(stored[name]["test"]) == len(few.SEEDS)

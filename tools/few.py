@@ -28,21 +28,24 @@ def main() -> None:
     """Measure what is missing."""
     stored = json.loads(FEW.read_text(encoding="utf-8")) if FEW.exists() else {}
     for name in NAMES:
-        recipe = choose.chosen(name, choose.read())
-        runs = [change(recipe, seed=seed) for seed in SEEDS]
+        runs = runs_of(name)
         if stored.get(name, {}).get("settings") != [settings(run) for run in runs]:
             stored[name] = measure(runs)
             print(name, stored[name], flush=True)
             write_whole(FEW, json.dumps(stored, indent=1) + "\n")
 
 
+def runs_of(name: str) -> list[Recipe]:
+    """Return the chosen candidate of that name, with each seed."""
+    recipe = choose.chosen(name, choose.read())
+    return [change(recipe, seed=seed) for seed in SEEDS]
+
+
 def measure(runs: list[Recipe]) -> dict:
     """Train each of these recipes, which differ in their seeds, and return what they read."""
     models = [train(run, progress=False)[0] for run in runs]
-    found = {
-        part: [evaluate(model, *load_part(part)).accuracy for model in models]
-        for part in ("validation", "test")
-    }
+    parts = {part: load_part(part) for part in ("validation", "test")}
+    found = {part: [evaluate(model, *data).accuracy for model in models] for part, data in parts.items()}
     about = {"settings": [settings(run) for run in runs], "channels": runs[0].model_options["num_channels"]}
     return about | {"parameters": count_parameters(models[0])} | found
 
