@@ -274,9 +274,8 @@ def shows_its_outputs_as_they_are(notebook):
         if hidden := cell.metadata.get("jupyter"):
             complaints.append(f"cell {cell.id} hides something: jupyter is {dict(hidden)}")
         for output in cell.get("outputs", []):
-            halved = {
-                size: pixels // 2 for size, pixels in sizes(output).items()
-            }  # sharp, and shown at this size
+            # A picture is sharp: half of its pixels is the size at which it is shown.
+            halved = {size: pixels // 2 for size, pixels in sizes(output).items()}
             if output.get("metadata", {}) != ({"image/png": halved} if halved else {}):
                 complaints.append(f"cell {cell.id} shows an output otherwise: {dict(output.metadata)}")
             if "data" in output and sorted(output.data) not in KINDS:
