@@ -2,25 +2,48 @@
 /**
  * The pad in a notebook. The book's createPad stands before this in the same module; Python reads what is drawn.
  *
- * @param {{model: object, el: HTMLElement}} widget    model: the traits ink (bytes) and probabilities of DrawPad
+ * @param {{model: object, el: HTMLElement}} widget    model: the traits ink, seen, samples (bytes) and probabilities
+ *     of DrawPad
  */
 function render({ model, el }) {
   const box = document.createElement("div");
   box.className = "digitlib-pad";
-  const left = document.createElement("div");
-  box.append(left, bars());
+  const [left, right] = [document.createElement("div"), document.createElement("div")];
+  box.append(left, right);
   el.append(box);
 
   let waiting = null;
   const pad = createPad(left, {
-    label: "Pad to draw a digit on",
+    label: "Drawing pad, for a mouse, a finger or a pen. With a keyboard, pick a sample digit below.",
     onChange() {
       waiting ??= setTimeout(send, 60); // milliseconds: a few times a second is soon enough, and spares the kernel
     },
   });
   const buttons = document.createElement("div");
-  buttons.append(button("Undo", () => pad.undo()), button("Clear", () => pad.clear()));
-  left.append(buttons);
+  buttons.append(button("Undo", pad.undo), button("Clear", pad.clear));
+  const samples = document.createElement("div");
+  samples.setAttribute("role", "group");
+  samples.setAttribute("aria-label", "Sample digits");
+  for (let digit = 0; digit < 10; digit++) samples.append(button(digit, () => pad.replace([sample(digit)])));
+  left.append(buttons, samples);
+
+  const input = document.createElement("canvas");
+  input.width = input.height = 28;
+  input.setAttribute("role", "img");
+  input.setAttribute("aria-label", "What the network sees: the drawing as 28 by 28 pixels");
+  const status = document.createElement("p");
+  status.setAttribute("role", "status");
+  right.append(input, status, bars());
+
+  function bytes(trait) {
+    const { buffer, byteOffset, byteLength } = model.get(trait); // a view into whatever came in one message
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  }
+
+  function sample(digit) {
+    const pixels = bytes("samples").subarray(784 * digit, 784 * (digit + 1));
+    return { pixels, side: 28, left: 30, top: 70, scale: 6 };
+  }
 
   function send() {
     waiting = null;
@@ -42,12 +65,21 @@ function render({ model, el }) {
       : "nothing drawn yet";
   }
 
-  const status = document.createElement("p");
-  status.setAttribute("role", "status");
-  left.append(status);
+  function showInput() {
+    const levels = bytes("seen");
+    const picture = new ImageData(28, 28);
+    picture.data.forEach((_, i) => (picture.data[i] = i % 4 === 3 ? 255 : (levels[i >> 2] ?? 0)));
+    input.getContext("2d").putImageData(picture, 0, 0);
+  }
+
+  model.on("change:seen", showInput);
   model.on("change:probabilities", show);
+  showInput();
   show();
-  return () => model.off("change:probabilities", show);
+  return () => {
+    model.off("change:seen", showInput);
+    model.off("change:probabilities", show);
+  };
 }
 
 function bars() {

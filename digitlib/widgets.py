@@ -25,6 +25,7 @@ except ImportError as error:
         f"expected the packages of digitlib's widgets, found no {error.name}; run: pip install 'digitlib[widgets]'"
     ) from error
 
+from digitlib.data import ordinary_digits
 from digitlib.predict import ImageError, find_ink, predict_images, to_mnist_format
 
 PAD_SIZE = 280  # pixels along a side
@@ -78,12 +79,14 @@ class DrawPad(anywidget.AnyWidget):
     # 280 x 280 levels row by row, 0 = paper, 255 = ink; what the browser sends comes as a memoryview.
     ink = traitlets.Bytes(b"").tag(sync=True, from_json=lambda levels, _: bytes(levels))
     probabilities = traitlets.List(traitlets.Float()).tag(sync=True)  # ten, or none while nothing is drawn
+    seen = traitlets.Bytes(b"").tag(sync=True)  # the levels of image, or none
+    samples = traitlets.Bytes().tag(sync=True)  # of ten digits that a keyboard can put on the pad
 
     def __init__(self, model: nn.Module):
         if not isinstance(model, nn.Module):
             raise TypeError(f"expected a trained network (nn.Module), got {type(model).__name__}")
         self.model, self.image = model, None
-        super().__init__()
+        super().__init__(samples=ordinary_digits().numpy().tobytes())
 
     @property
     def digit(self) -> int | None:
@@ -100,10 +103,11 @@ class DrawPad(anywidget.AnyWidget):
             paper = 1 - levels.reshape(PAD_SIZE, PAD_SIZE).astype(np.float32) / 255
             image = torch.from_numpy(to_mnist_format(find_ink(paper)))
         except ImageError:  # nothing is drawn, or hardly anything yet
-            self.image, self.probabilities = None, []
+            self.image, self.seen, self.probabilities = None, b"", []
             return
         (prediction,) = predict_images(self.model, [image])
-        self.image, self.probabilities = image, list(prediction.probabilities)
+        self.image, self.seen = image, image.numpy().tobytes()
+        self.probabilities = list(prediction.probabilities)
 
     def _repr_mimebundle_(self, **options):
         return _STILL if is_still() else super()._repr_mimebundle_(**options)

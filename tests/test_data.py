@@ -90,6 +90,14 @@ def test_the_parts_are_the_archives_divided_by_split_indices(raw):
     assert torch.equal(raw["test"][1], read(ARCHIVES[3], 8).long())
 
 
+def test_ordinary_digits_are_ten_of_the_validation_part_no_other_nearer_to_the_mean_of_its_digit():
+    images, labels = data.load_raw("validation")
+    for digit, found in enumerate(data.ordinary_digits()):
+        own = images[labels == digit].flatten(1).double()
+        distances = torch.cdist(own, own.mean(dim=0, keepdim=True))
+        assert torch.equal(own[distances.argmin()], found.flatten().double())
+
+
 def test_nobody_writes_in_two_parts_and_both_groups_write_in_each():
     writers, students = zip(*(load_writers(part) for part in PARTS), strict=True)
     people = [set(each.tolist()) for each in writers]

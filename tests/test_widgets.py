@@ -12,6 +12,7 @@ import torch
 from IPython.utils.capture import capture_output
 
 from digitlib import CNN, load_raw, normalise, widgets
+from digitlib.data import ordinary_digits
 from digitlib.predict import predict
 from digitlib.widgets import PAD_SIZE, DrawPad, explore
 from tools import export_page
@@ -49,6 +50,7 @@ def test_a_drawing_is_read_like_a_picture_of_it(live, tmp_path):
         expected = model(normalise(pad.image[None])).softmax(dim=1)[0]
     torch.testing.assert_close(torch.tensor(pad.probabilities), expected)
     assert pad.digit == expected.argmax()
+    assert pad.seen == pad.image.numpy().tobytes()
 
 
 def test_a_drawing_comes_as_the_browser_sends_it(live):
@@ -63,9 +65,13 @@ def test_an_empty_pad_has_no_answer(live):
     pad.ink = drawing()
     assert len(pad.probabilities) == 10
     pad.ink = bytes(PAD_SIZE**2)
-    assert (pad.digit, pad.image, pad.probabilities) == (None, None, [])
+    assert (pad.digit, pad.image, pad.probabilities, pad.seen) == (None, None, [], b"")
     pad.ink = b"\x01\x02"  # not from our page
     assert pad.probabilities == []
+
+
+def test_a_pad_brings_ten_digits_for_a_keyboard(live):
+    assert DrawPad(CNN()).samples == ordinary_digits().numpy().tobytes()
 
 
 def test_a_pad_wants_a_network(live):

@@ -26,9 +26,10 @@ def script(model=None) -> str:
         model: a trained `digitlib.models.ConvNet`; without one, the network that is part of digitlib.
     """
     from digitlib.checkpoints import load_recommended  # torch takes seconds: not for `import export_page`
+    from digitlib.data import ordinary_digits
     from digitlib.predict import SURE
 
-    samples = [_base64(image.numpy().tobytes()) for image in sample_images()]
+    samples = [_base64(image.numpy().tobytes()) for image in ordinary_digits()]
     return (
         "// Written by tools/export_page.py.\n"
         f"const NETWORK = {json.dumps(describe(model or load_recommended().model))};\n"
@@ -70,19 +71,6 @@ def fold(convolution, normalisation) -> tuple:
     return convolution.weight * scale[
         :, None, None, None
     ], normalisation.bias - scale * normalisation.running_mean
-
-
-def sample_images() -> list:
-    """Return ten ordinary digits, 0 to 9: of the validation part, the image of each that is nearest to their mean."""
-    from digitlib.data import load_raw
-
-    images, labels = load_raw("validation")
-    samples = []
-    for digit in range(10):
-        own = images[labels == digit]
-        mean = own.float().mean(dim=0)
-        samples.append(own[(own - mean).square().sum(dim=(1, 2)).argmin()])  # uint8 (28, 28)
-    return samples
 
 
 def setup(app) -> dict:

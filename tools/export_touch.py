@@ -13,7 +13,6 @@ import json
 import sys
 import zlib
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 FOLDER = "_static/touch/data"  # in the built book
@@ -22,9 +21,9 @@ LICENCE = "// Images of MNIST: Y. LeCun, C. Cortes, C. Burges, CC BY-SA 3.0.\n"
 
 def digits() -> list[str]:
     """Return ten ordinary digits, 0 to 9, uint8 28x28 each in base64."""
-    # Sphinx knows the extensions of this folder by their bare names, the tests as parts of `tools`.
-    export_page = import_module(f"{__package__}.export_page" if __package__ else "export_page")
-    return [_base64(image.numpy()) for image in export_page.sample_images()]
+    from digitlib.data import ordinary_digits
+
+    return [_base64(image.numpy()) for image in ordinary_digits()]
 
 
 def surface(size: int = 86) -> dict:
