@@ -44,7 +44,7 @@ function showAnswer(bars, probabilities) {
   byId("draw-sure").textContent = probabilities ? percent(probabilities[digit]) : "nothing drawn yet";
   byId("draw-doubt").textContent = probabilities ? doubt(probabilities) : "";
   bars.forEach(({ row, bar, number }, i) => {
-    row.classList.toggle("draw-best", i === digit);
+    row.classList.toggle("is-best", i === digit);
     bar.style.width = probabilities ? percent(probabilities[i]) : "0";
     number.textContent = probabilities ? percent(probabilities[i]) : "–";
   });
@@ -53,10 +53,10 @@ function showAnswer(bars, probabilities) {
 /** Put ten bars into a list, one for each digit. */
 function addBars(list) {
   return Array.from({ length: 10 }, (_, digit) => {
-    const row = addElement("li", "draw-row", list);
-    addElement("span", "draw-name", row).textContent = digit;
-    const bar = addElement("span", "draw-bar", addElement("span", "draw-track", row));
-    return { row, bar, number: addElement("span", "draw-number", row) };
+    const row = addElement("li", "", list);
+    addElement("span", "", row).textContent = digit;
+    const bar = addElement("span", "digit-bar", addElement("span", "digit-track", row));
+    return { row, bar, number: addElement("span", "", row) };
   });
 }
 

@@ -195,11 +195,11 @@
 
   /** Ten bars; returns what shows ten probabilities, or nothing. */
   Touch.bars = (parent) => {
-    const list = Touch.add(parent, "ol", { className: "touch-bars", "aria-label": "Probability of each digit" });
+    const list = Touch.add(parent, "ol", { className: "digit-bars", "aria-label": "Probability of each digit" });
     const rows = Array.from({ length: 10 }, (_, digit) => {
-      const bar = make("span", { className: "touch-bar" });
+      const bar = make("span", { className: "digit-bar" });
       const number = make("span");
-      const row = Touch.add(list, "li", {}, make("span", {}, String(digit)), make("span", { className: "touch-track" }, bar), number);
+      const row = Touch.add(list, "li", {}, make("span", {}, String(digit)), make("span", { className: "digit-track" }, bar), number);
       return { row, bar, number };
     });
     return (probabilities) => {
