@@ -17,9 +17,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from digitlib.data import load_part
-from digitlib.evaluation import Evaluation, measure, predict_logits
+from digitlib.evaluation import evaluate
 from digitlib.recipes import Recipe, build_model, build_optimizer, build_schedule, epoch_batches
-from digitlib.training import EpochRecord, History
+from digitlib.training import History, train_one_epoch
 
 TORCHRUN = os.getppid()  # the process that started this one
 
@@ -36,6 +36,28 @@ def num_processes() -> int:
 def rank() -> int:
     """Return this process's number, from 0; process 0 is the one that prints and writes."""
     return int(os.environ["RANK"]) if dist.is_torchelastic_launched() else 0
+
+
+class Together(nn.parallel.DistributedDataParallel):
+    """A network that reads a batch together with those of the other processes: each its share of the images.
+
+    It returns the logits of all images, so the training loop finds the loss of the whole batch, as one process does.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, 10), the same in each process; gradients flow back through those of its own share."""
+        if os.getppid() != TORCHRUN:  # nobody would end this process any more
+            raise ProcessLost("torchrun has ended")
+        own = torch.arange(len(images)).tensor_split(num_processes())[rank()]
+        own_logits = super().forward(images[own])
+        logits = own_logits.new_zeros(len(images), 10)
+        logits[own] = own_logits.detach()
+        dist.all_reduce(logits)  # a sum, in which the other processes hold zeros for these rows
+        if own_logits.requires_grad:
+            # The sum of all gradients is wanted, and DistributedDataParallel takes their mean.
+            own_logits.register_hook(lambda gradient: gradient * num_processes())
+        logits[own] = own_logits
+        return logits
 
 
 def train(
@@ -56,58 +78,22 @@ def train(
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     with _connected(device), torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        model = build_model(recipe).to(device, memory_format=torch.channels_last)
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model) if device == "cuda" else model
+        network = build_model(recipe).to(device, memory_format=torch.channels_last)
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network) if device == "cuda" else network
         torch.manual_seed((recipe.seed + rank()) % 2**63)  # what is drawn from here on is dropout
-        optimizer = build_optimizer(recipe, model)
+        optimizer = build_optimizer(recipe, network)
         num_steps = -(-len(images) // recipe.batch_size) * recipe.num_epochs
         schedule = build_schedule(recipe, optimizer, num_steps=num_steps)
-        parallel = nn.parallel.DistributedDataParallel(model)
+        model = Together(network)
         generator = torch.Generator().manual_seed(recipe.seed)
         for _ in range(recipe.num_epochs):
             batches = epoch_batches(recipe, images.to(device), labels.to(device), generator)
-            epoch = train_one_epoch(parallel, batches, optimizer, schedule, recipe.clip_norm)
-            for running_average in model.buffers():  # those of process 0 are validated and saved
-                dist.broadcast(running_average, src=0)
+            epoch = train_one_epoch(model, batches, optimizer, schedule=schedule, clip_norm=recipe.clip_norm)
+            # Before it reads, DistributedDataParallel takes over the running averages of process 0: those are saved.
             history.record(epoch, evaluate(model, *validation))
             if rank() == 0 and after_epoch is not None:
-                after_epoch(model, history)
-    return model, history
-
-
-def train_one_epoch(model, batches, optimizer, schedule, clip_norm) -> EpochRecord:
-    """Take one step for each batch, as `digitlib.training.train_one_epoch` does, on this process's share of it."""
-    model.train()
-    own = []  # a row a step
-    for images, labels in batches:
-        if os.getppid() != TORCHRUN:  # nobody would end this process any more
-            raise ProcessLost("torchrun has ended")
-        own_images, own_labels = (rows.tensor_split(num_processes())[rank()] for rows in (images, labels))
-        logits = model(own_images)
-        # Each image weighs 1 / len(labels), whichever process has it: some may have one more than others.
-        loss = nn.functional.cross_entropy(logits, own_labels, reduction="sum") / len(labels)
-        optimizer.zero_grad()
-        (loss * num_processes()).backward()  # the sum of all gradients is wanted, model takes the mean
-        if clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-        optimizer.step()
-        if schedule is not None:
-            schedule.step()
-        num_correct = (logits.argmax(dim=1) == own_labels).sum().item()
-        own.append((loss.item(), loss.item() * len(labels), num_correct, len(own_labels)))
-    sums = torch.tensor(own, dtype=torch.double, device=labels.device)
-    dist.all_reduce(sums)  # over the processes
-    total_loss, num_correct, num_seen = sums[:, 1:].sum(dim=0).tolist()
-    return EpochRecord(sums[:, 0].tolist(), total_loss / num_seen, num_correct / num_seen)
-
-
-def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> Evaluation:
-    """Return what `digitlib.evaluation.evaluate` does, each process reading its share of the images once."""
-    own = torch.arange(len(images)).tensor_split(num_processes())[rank()]
-    logits = torch.zeros(len(images), 10, device=next(model.parameters()).device)
-    logits[own] = predict_logits(model, images[own]).to(logits.dtype)
-    dist.all_reduce(logits)  # a sum, in which the other processes hold zeros for these rows
-    return measure(logits, labels)
+                after_epoch(network, history)
+    return network, history
 
 
 @contextmanager
