@@ -18,7 +18,7 @@ A map of the modules, each small enough to read in one sitting:
     __main__     the command line: digitlib recipes | train | evaluate | predict
 
 Importing digitlib does no work and changes nothing: no download, no choice of a device, no seed, and not even torch is
-imported. The few names of __all__ are imported from their modules when they are first asked for (PEP 562).
+imported. The few names of __all__ are imported from their modules when they are asked for (PEP 562).
 """
 
 from importlib import import_module
@@ -34,11 +34,10 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
-    """Import a name of __all__ from its module, once: afterwards it stands here like any other."""
+    """Import a name of __all__ from its module."""
     if name not in _HOMES:  # a module, for one: `from digitlib import predict` looks for that then
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return globals()[name]
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

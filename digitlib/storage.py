@@ -23,8 +23,7 @@ def own_folder(name: str) -> Path:
     It is $DIGITLIB_DATA or $DIGITLIB_CHECKPOINTS where that is set; else the repository's, where digitlib runs from
     one; else, from an installed wheel, one of the user's own: on Linux ~/.local/share/digitlib/data.
     """
-    named = os.environ.get(f"DIGITLIB_{name.upper()}")
-    if named:
+    if named := os.environ.get(f"DIGITLIB_{name.upper()}"):
         return Path(named).expanduser()
     if repository_folder("data/MNIST").is_dir():
         return repository_folder(name)
@@ -47,11 +46,13 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in path.parent.glob(f"{_aside()}*"):
+    # Another computer, which shares the disk, has processes of its own.
+    ours = f".writing-{re.sub('[^A-Za-z0-9]', '', platform.node())}-"
+    for left_over in path.parent.glob(f"{ours}*"):
         if not _is_running(left_over.name.split("-")[-2]):  # a process that was killed could not tidy up
             shutil.rmtree(left_over, ignore_errors=True)
     # A folder aside, not a file of tempfile's, which nobody but its owner could read.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{_aside()}{os.getpid()}-") as aside:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{ours}{os.getpid()}-") as aside:
         complete = Path(aside) / path.name
         complete.write_bytes(content)
         if path.exists():
@@ -59,18 +60,11 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(complete, path)
 
 
-def _aside() -> str:
-    """How the folders of this computer begin: another one, which shares the disk, has processes of its own."""
-    return f".writing-{re.sub('[^A-Za-z0-9]', '', platform.node())}-"
-
-
 def _is_running(number: str) -> bool:
     if os.name == "nt" or not number.isdecimal():  # Windows has no such question; what is not ours stays
         return True
     try:
         os.kill(int(number), 0)  # asks, and sends nothing
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        pass
+    except (OSError, OverflowError) as error:  # another user's runs, too
+        return not isinstance(error, ProcessLookupError)
     return True

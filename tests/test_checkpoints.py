@@ -290,7 +290,8 @@ def test_what_a_killed_process_left_is_tidied_by_the_next_and_nothing_else(path)
     subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, path])
     (litter,) = path.parent.glob(".writing-*")
     assert path.read_bytes() == before
-    others = [litter.with_name(litter.name.replace(f"-{litter.name.split('-')[-2]}-", f"-{os.getpid()}-"))]
+    number = f"-{litter.name.split('-')[-2]}-"
+    others = [litter.with_name(litter.name.replace(number, f"-{other}-")) for other in (os.getpid(), 10**20)]
     others += [
         path.with_name(name) for name in (".writing-mine", ".writing-elsewhere-1234567-x", ".writing-1-2-x-y")
     ]
