@@ -59,15 +59,14 @@ class Checkpoint:
     version: str  # of the digitlib that wrote it
 
 
-def checkpoint_path(recipe: Recipe, folder: Path | str | None = None) -> Path:
+def checkpoint_path(recipe: Recipe) -> Path:
     """Return the file for a recipe, such as `cnn-1f3a5b7c.pth`: another setting, seed or format is another file.
 
-    Args:
-        folder: `digitlib.storage.own_folder("checkpoints")` by default.
+    It lies in `digitlib.storage.own_folder("checkpoints")`.
     """
     settings = FORMAT + json.dumps(asdict(recipe), sort_keys=True)
     digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-    return Path(folder or own_folder("checkpoints")) / f"{recipe.name}-{digest}.pth"
+    return own_folder("checkpoints") / f"{recipe.name}-{digest}.pth"
 
 
 def save(
@@ -129,16 +128,13 @@ def load_recommended() -> Checkpoint:
     return load(shipped_folder("weights") / f"{RECOMMENDED}.pth")
 
 
-def load_or_train(
-    recipe: Recipe | str, *, folder: Path | str | None = None, progress: bool | None = None
-) -> Checkpoint:
+def load_or_train(recipe: Recipe | str, *, progress: bool | None = None) -> Checkpoint:
     """Return the recipe's trained model: the one that an earlier run kept or that is part of digitlib, or a new one.
 
     So any notebook can be opened first. A new one is kept. Training takes seconds or minutes, see the results page.
 
     Args:
-        recipe: a recipe, or the name of one.
-        folder: see `checkpoint_path`.
+        recipe: a recipe, or the name of one. progress: see `digitlib.training.fit`.
     Raises:
         ValueError: no recipe has that name.
         CheckpointError: the kept file is damaged, or the folder cannot be written (found before training starts).
@@ -146,9 +142,9 @@ def load_or_train(
     """
     if isinstance(recipe, str):
         recipe = recipes.find(recipe)
-    path = checkpoint_path(recipe, folder)
+    path = checkpoint_path(recipe)
     for kept in (path, shipped_folder("weights") / f"{recipe.name}.pth"):
-        if kept.exists() and checkpoint_path((checkpoint := load(kept)).recipe, folder) == path:
+        if kept.exists() and checkpoint_path((checkpoint := load(kept)).recipe) == path:
             return checkpoint
     if path.exists():
         found = "others: the file was renamed; move it away and run again"
@@ -172,12 +168,9 @@ def ensure_writable(path: Path) -> None:
         _expect_writable(path)
         folder = path.resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
     if path.exists():
-        with _refusing(
-            path, "a new name, or a checkpoint to replace", "move it away or name another (--output)"
-        ):
+        with _refusing(path, "a new name, or a checkpoint", "move it away or name another (--output)"):
             _restore(_read(path))
 
 
@@ -249,10 +242,8 @@ def _sealed(archive: bytes) -> bytes:
 
 
 def _expect_seal(data: bytes) -> None:
-    is_sealed = (
-        data[-22:-18] != b"PK\x05\x06"
-    )  # there an archive without a comment ends, as one of digitlib once did
-    if is_sealed and hashlib.sha256(data[:-SEAL]).hexdigest().encode() != data[-SEAL:]:
+    has_comment = data[-22:-18] != b"PK\x05\x06"  # archives of digitlib once had none
+    if has_comment and hashlib.sha256(data[:-SEAL]).hexdigest().encode() != data[-SEAL:]:
         raise ValueError("a damaged file: its digest is another")
 
 

@@ -82,8 +82,9 @@ def forge(path):
 
 
 @pytest.fixture
-def few_images(monkeypatch):
-    """Let recipes train on 300 images, and count how often they do."""
+def few_images(tmp_path, monkeypatch):
+    """Let recipes train on 300 images, count how often they do, and keep what they train in a folder of its own."""
+    monkeypatch.setenv("DIGITLIB_CHECKPOINTS", str(tmp_path / "kept"))
     calls, train = [], recipes.train
     images = torch.randn(300, 1, 28, 28, generator=torch.Generator().manual_seed(1))
 
@@ -593,7 +594,6 @@ def test_each_setting_has_a_file_of_its_own(monkeypatch, tmp_path):
 
 
 def test_it_trains_once_and_then_loads(few_images, tmp_path, monkeypatch):
-    monkeypatch.setenv("DIGITLIB_CHECKPOINTS", str(tmp_path / "kept"))
     recipe = change(RECIPE, num_epochs=2, model_options={"hidden_sizes": (4,)})  # a tuple comes back as one
     monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
     trained, loaded = load_or_train(recipe), load_or_train("tiny")
@@ -624,23 +624,26 @@ def test_an_interrupted_training_keeps_nothing(few_images, tmp_path, monkeypatch
 
     monkeypatch.setitem(recipes.fit.__globals__, "evaluate", interrupt)
     with pytest.raises(KeyboardInterrupt, match="nothing was kept"):
-        load_or_train(change(RECIPE, num_epochs=3), folder=tmp_path)
+        load_or_train(change(RECIPE, num_epochs=3))
     assert len(calls) == 2, "one epoch was finished, and even that is not kept"
-    assert names_in(tmp_path) == []
+    assert names_in(tmp_path / "kept") == []
 
 
 def test_what_stands_in_the_way_is_found_before_training_and_not_replaced(few_images, tmp_path):
-    path = checkpoint_path(RECIPE, tmp_path)
+    (tmp_path / "kept").write_text("no folder")
+    with pytest.raises(CheckpointError, match="expected a file that can be written"):
+        load_or_train(RECIPE)
+    (tmp_path / "kept").unlink()
+    path = checkpoint_path(RECIPE)
+    path.parent.mkdir()
     path.write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="a damaged file"):
-        load_or_train(RECIPE, folder=tmp_path)
+        load_or_train(RECIPE)
     assert path.read_bytes() == b"damaged"
-    with pytest.raises(CheckpointError, match="expected a file that can be written"):
-        load_or_train(RECIPE, folder=path)
     for changes in ({"seed": 1}, {"name": "other"}):  # the same architecture: the weights alone would pass
         save(path, make(), change(RECIPE, **changes))
         with pytest.raises(CheckpointError, match="the file was renamed; move it away and run again"):
-            load_or_train(RECIPE, folder=tmp_path)
+            load_or_train(RECIPE)
     assert few_images == []
 
 
@@ -658,11 +661,11 @@ def shipped(few_images, tmp_path, monkeypatch):
 
 def test_the_recommended_network_is_found_without_training(shipped, tmp_path):
     recipe = recipes.find("best")
-    recommended, found = load_recommended(), load_or_train("best", folder=tmp_path / "kept")
+    recommended, found = load_recommended(), load_or_train("best")
     assert shipped == [recipe], "the tool trained it"
     assert recommended.recipe == recipe and len(recommended.history) == 1
     assert torch.equal(recommended.model(IMAGES), found.model(IMAGES))
-    load_or_train(change(recipe, seed=1), folder=tmp_path / "kept")
+    load_or_train(change(recipe, seed=1))
     assert len(shipped) == 2 and len(names_in(tmp_path / "kept")) == 1, "other settings are trained"
     measured = evaluate(recommended.model, *recipes.load_part("validation"))
     assert recommended.metrics == {"validation_accuracy": measured.accuracy, "validation_loss": measured.loss}
