@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 
@@ -185,53 +186,45 @@ def train(options: argparse.Namespace) -> int:
     # With it come a thousand modules of torch that training needs; imported later, some swallow a KeyboardInterrupt.
     import torchvision.datasets  # noqa: F401
 
-    if processes > 1:
-        return _train_together(recipe, path, unfinished, options)
     start = time.perf_counter()
-    with _stopped_by_ctrl_c():
-        model, history = experiments.train(recipe, device=options.device)
+    if processes > 1:
+        model, history = _train_together(recipe, options.device, unfinished, start)
+    else:
+        with _stopped_by_ctrl_c():
+            model, history = experiments.train(recipe, device=options.device)
     if len(history) == 0:
         raise KeyboardInterrupt
-    print(_save(unfinished if history.interrupted else path, model, recipe, history, start))
+    if distributed.rank() == 0:
+        print(_save(unfinished if history.interrupted else path, recipe, start, model, history))
+        if processes > 1:
+            unfinished.unlink(missing_ok=True)
     if history.interrupted:
         raise KeyboardInterrupt(f"interrupted after {len(history)} of {recipe.num_epochs} epochs")
     return 0
 
 
-def _train_together(recipe, path: Path, unfinished: Path, options: argparse.Namespace) -> int:
-    """Train as one of the processes that torchrun has started; process 0 prints, and keeps each finished epoch."""
+def _train_together(recipe, device: str, unfinished: Path, start: float) -> tuple:
+    """Train as one of the processes that torchrun has started; process 0 keeps each finished epoch."""
     from digitlib import checkpoints, distributed
 
-    start, earlier = (
-        time.perf_counter(),
-        _written(unfinished),
-    )  # an earlier training's, which the first epoch replaces
-
-    def keep(model, history) -> None:
-        last = len(history) == recipe.num_epochs
-        words = _save(path if last else unfinished, model, recipe, history, start)
-        if last:
-            if len(history) > 1:
-                unfinished.unlink(missing_ok=True)
-            print(words)
-
+    earlier = _written(unfinished)  # by another training; the first epoch replaces it
+    keep = partial(_save, unfinished, recipe, start)
     try:
         with _stopped_by_ctrl_c():
-            distributed.train(recipe, device=options.device, after_epoch=keep)
+            return distributed.train(recipe, device=device, after_epoch=keep)
     except (distributed.ProcessLost, KeyboardInterrupt) as error:
         kept = "no epoch was finished, nothing is kept"
         if _written(unfinished) not in (None, earlier):
             num_epochs = len(checkpoints.load(unfinished).history)
             kept = f"{num_epochs} of {recipe.num_epochs} epochs are kept in {unfinished}"
         raise type(error)(f"{str(error) or 'interrupted'}; {kept}; start the training again") from error
-    return 0
 
 
 def _written(path: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _save(path: Path, model, recipe, history, start: float) -> str:
+def _save(path: Path, recipe, start: float, model, history) -> str:
     """Save the checkpoint with what was measured, and return the words that say so."""
     from digitlib import checkpoints
 
