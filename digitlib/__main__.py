@@ -9,6 +9,7 @@ Functions import what they need: before main() runs Ctrl-C is Python's own, so l
 
 import argparse
 import io
+import json
 import math
 import os
 import signal
@@ -98,13 +99,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=lambda options: parser.print_help() or 2)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_command(commands, recipes, "digitlib recipes")
-    add = _add_command(
-        commands,
-        train,
-        "digitlib train cnn",
-        "digitlib train mlp --optimizer sgd --epochs 3 --seed 7 --output mine.pth",
-        "torchrun --nproc-per-node=2 -m digitlib train best",
-    )
+
+    examples = "digitlib train cnn", "digitlib train mlp --optimizer sgd --epochs 3 --output mine.pth"
+    add = _add_command(commands, train, *examples, "torchrun --nproc-per-node=2 -m digitlib train best")
     switch = argparse.BooleanOptionalAction
     add("recipe", metavar="RECIPE", help="a name that `digitlib recipes` lists")
     add("--optimizer", choices=["adam", "adamw", "sgd"], help="another one, at a learning rate that suits it")
@@ -237,26 +234,20 @@ def _save(path: Path, recipe, start: float, model, history) -> str:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Measure a checkpoint on one part, by default the 5,000 validation images."""
-    import json
-
     from digitlib.checkpoints import load
     from digitlib.data import load_part, load_writers
     from digitlib.evaluation import confusion_matrix, measure, predict_logits, report, writers_interval
 
     path, checkpoint, part = options.checkpoint, load(options.checkpoint), options.part
     if part == "test":
-        print(
-            "digitlib: a choice made by this number makes it too good; choose by validation", file=sys.stderr
-        )
+        _complain("a choice made by this number makes it too good; choose by validation")
     images, labels = load_part(part)
-    logits = predict_logits(checkpoint.model, images).cpu()
-    measured = measure(logits, labels)
-    low, high = writers_interval(logits.argmax(dim=1) == labels, load_writers(part)[0])
+    logits = predict_logits(checkpoint.model, images)
+    measured, predictions = measure(logits, labels), logits.argmax(dim=1)
     if not math.isfinite(measured.loss):
-        raise ValueError(
-            f"{path}: expected finite logits, got a loss of {measured.loss}; train the network anew"
-        )
-    scores = report(confusion_matrix(labels, logits.argmax(dim=1)))
+        raise ValueError(f"{path}: expected finite logits, got a loss of {measured.loss}; train it anew")
+    low, high = writers_interval(predictions == labels, load_writers(part)[0])
+    scores = report(confusion_matrix(labels, predictions))
     macro = {name: getattr(scores, name) for name in ("macro_precision", "macro_recall", "macro_f1")}
     if options.json:
         about = {"checkpoint": str(path), "recipe": checkpoint.recipe.name, "part": part}
@@ -268,15 +259,13 @@ def evaluate(options: argparse.Namespace) -> int:
     print(f"95% interval for new writers {low:.2%} to {high:.2%}, loss {measured.loss:.4f}")
     print("digit  precision  recall     F1  images")
     for digit, row in enumerate(zip(scores.precision, scores.recall, scores.f1, scores.support)):
-        print("{:>5}  {:>9.4f}  {:.4f}  {:.4f}  {:>6,}".format(digit, *(value.item() for value in row)))
+        print("{:>5}  {:>9.4f}  {:.4f}  {:.4f}  {:>6,}".format(digit, *row))
     print("macro  {:>9.4f}  {:.4f}  {:.4f}".format(*macro.values()))
     return 0
 
 
 def predict(options: argparse.Namespace) -> int:
     """Read the digit in each picture."""
-    import json
-
     from digitlib import checkpoints
     from digitlib import predict as reader
 
@@ -286,8 +275,8 @@ def predict(options: argparse.Namespace) -> int:
         try:
             guesses = reader.predict_number(model, path) if options.number else [reader.predict(model, path)]
         except Exception as error:  # whatever it is, the other pictures are read none the less
-            is_named = isinstance(error, reader.ImageError)
-            found = _one_line(error) if is_named else f"{path}: {_one_line(error)}"
+            which = "" if isinstance(error, reader.ImageError) else f"{path}: "
+            found = which + _one_line(error)
             _complain(found)
             results.append({"image": str(path), "error": found})
             continue

@@ -534,3 +534,5 @@ def test_without_a_stderr_errors_do_not_go_into_the_json(run, pictures, network,
     monkeypatch.setattr(sys, "stderr", None)  # as where it was closed, with 2>&-
     code, output, _ = run("predict", *pictures, "missing.png", "--json", "--checkpoint", network)
     assert code == 1 and len(json.loads(output)) == 4
+    code, output, _ = run("evaluate", network, "--part", "test", "--json")
+    assert (code, json.loads(output)["part"]) == (0, "test")
