@@ -3,12 +3,10 @@
 The loop is the one that notebook 07 writes in the open.
 """
 
-import io
 import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TextIO
 
 import torch
 import torch.nn.functional as F
@@ -140,16 +138,13 @@ def fit(
         raise ValueError(f"expected at least one epoch, got num_epochs={num_epochs}")
     if not callable(train_batches):
         got = f"{type(train_batches).__name__}; write lambda: batches(images, labels, batch_size, generator)"
-        raise ValueError(
-            f"expected train_batches to be a function that returns an epoch of batches, got {got}"
-        )
-    place = _place_for_a_bar(progress)
-    look = {"leave": False, "file": place, "disable": place is None}
+        raise ValueError(f"expected train_batches to be a function that returns batches, got {got}")
+    look = _options_of_the_bar(progress)
     history, num_steps, result = History(), None, None
     try:
         for number in range(1, num_epochs + 1):
             title = f"epoch {number}/{num_epochs}"
-            with tqdm(train_batches(), title, num_steps, postfix=result, **look) as bar:
+            with tqdm(train_batches(), title, num_steps, postfix=result, leave=False, **look) as bar:
                 epoch = train_one_epoch(model, bar, optimizer, schedule=schedule, clip_norm=clip_norm)
                 measured = evaluate(model, *validation)
             history.record(epoch, measured)
@@ -160,29 +155,11 @@ def fit(
     return history
 
 
-def _place_for_a_bar(progress: bool | None) -> TextIO | None:
-    """Return the terminal, or the output of a notebook's cell; None where no bar is wanted."""
+def _options_of_the_bar(progress: bool | None) -> dict:
+    """Return what tells tqdm where to show its bar, if anywhere."""
     if progress is False or (progress is None and os.environ.get("DIGITLIB_STILL")):
-        return None
-    ipython = sys.modules.get("IPython")
-    if ipython is not None and hasattr(ipython.get_ipython(), "kernel"):
-        return _CellOutput()
-    return sys.stderr if progress or sys.stderr.isatty() else None
-
-
-class _CellOutput(io.StringIO):
-    """Shows the last line written to it below the cell, so that nothing is stored once that is blank.
-
-    `tqdm.auto` leaves the first state of its bar in the stored notebook, even with leave=False.
-    """
-
-    def __init__(self):
-        super().__init__()
-        from IPython.display import display
-
-        self.shown = display({"text/plain": ""}, raw=True, display_id=True)
-
-    def write(self, text: str) -> int:
-        """Replace the line that is shown."""
-        self.shown.update({"text/plain": text.strip()}, raw=True)
-        return len(text)
+        return {"disable": True}
+    if type(sys.stdout).__module__ == "ipykernel.iostream":
+        # Here a bar that is gone leaves blanks; tqdm.auto leaves its first state in the file, stderr a red line.
+        return {"file": sys.stdout, "ncols": 100}
+    return {"disable": not (progress or (sys.stderr and sys.stderr.isatty()))}
