@@ -6,7 +6,6 @@ The command line, the notebooks, the benchmark and the tests all take them from 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -50,33 +49,28 @@ class Recipe:
 
     def __post_init__(self):
         """Refuse settings that training would not understand, or would fail on much later."""
-        _check(self)
-
-
-def _check(recipe: Recipe) -> None:
-    def expect(setting: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise ValueError(f"expected {setting} {expected}, got {getattr(recipe, setting)!r}")
-
-    for setting, known in (("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-        expect(setting, getattr(recipe, setting) in known, f"to be one of {', '.join(known)}")
-    # A name becomes the name of a file, and both are printed: a checkpoint from a stranger brings its own.
-    is_name = isinstance(recipe.name, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", recipe.name)
-    expect("name", is_name, "in small letters, digits, - and _")
-    expect("title", isinstance(recipe.title, str) and recipe.title.isprintable(), "to be one printable line")
-    expect("augment", isinstance(recipe.augment, bool), "to be True or False")
-    for setting, least in (("batch_size", 1), ("num_epochs", 1), ("seed", 0)):
-        value = getattr(recipe, setting)  # True is an int, too; torch takes seeds of 63 bits
-        expect(
-            setting,
-            type(value) is int and least <= value < 2**63,
-            f"to be a whole number of at least {least}",
-        )
-    expect("learning_rate", 0 < (recipe.learning_rate or 0) <= 100, "above 0 and at most 100")
-    expect("clip_norm", recipe.clip_norm is None or recipe.clip_norm > 0, "above 0, or None")
-    expect("momentum", 0 <= recipe.momentum < 1, "from 0 to below 1")
-    expect("weight_decay", 0 <= recipe.weight_decay <= 1, "from 0 to 1")
-    expect("roughen", 0 <= recipe.roughen <= 1, "from 0 to 1")
+        # A name becomes the name of a file, and both are printed: a checkpoint from a stranger brings its own.
+        is_name = isinstance(self.name, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name)
+        expected = {
+            "model": (self.model in MODELS, f"to be one of {', '.join(MODELS)}"),
+            "optimizer": (self.optimizer in OPTIMIZERS, f"to be one of {', '.join(OPTIMIZERS)}"),
+            "schedule": (self.schedule in SCHEDULES, f"to be one of {', '.join(SCHEDULES)}"),
+            "name": (is_name, "in small letters, digits, - and _"),
+            "title": (isinstance(self.title, str) and self.title.isprintable(), "to be one printable line"),
+            "augment": (isinstance(self.augment, bool), "to be True or False"),
+            "learning_rate": (0 < (self.learning_rate or 0) <= 100, "above 0 and at most 100"),
+            "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "above 0, or None"),
+            "momentum": (0 <= self.momentum < 1, "from 0 to below 1"),
+            "weight_decay": (0 <= self.weight_decay <= 1, "from 0 to 1"),
+            "roughen": (0 <= self.roughen <= 1, "from 0 to 1"),
+        }
+        for setting, least in {"batch_size": 1, "num_epochs": 1, "seed": 0}.items():
+            value = getattr(self, setting)  # True is an int, too; torch takes seeds of 63 bits
+            is_whole = type(value) is int and least <= value < 2**63
+            expected[setting] = is_whole, f"to be a whole number of at least {least}"
+        for setting, (holds, words) in expected.items():
+            if not holds:
+                raise ValueError(f"expected {setting} {words}, got {getattr(self, setting)!r}")
 
 
 RECIPES = {
@@ -199,9 +193,8 @@ def train(
         progress: see `digitlib.training.fit`.
     """
     train_part = tuple(tensor.to(device) for tensor in load_part("train"))
-    validation = load_part("validation")
     with torch.random.fork_rng():
-        model, history = train_on(recipe, train_part, validation, progress=progress)
+        model, history = train_on(recipe, train_part, load_part("validation"), progress=progress)
     return model.to(memory_format=torch.contiguous_format), history
 
 
@@ -225,7 +218,7 @@ def train_on(
     generator = torch.Generator().manual_seed(recipe.seed)
     history = fit(
         model,
-        partial(epoch_batches, recipe, images, labels, generator),
+        lambda: epoch_batches(recipe, images, labels, generator),
         validation,
         optimizer=optimizer,
         num_epochs=recipe.num_epochs,
