@@ -19,14 +19,13 @@ try:
     import anywidget
     import ipywidgets
     import traitlets
-    from IPython.display import display
 except ImportError as error:
     raise ImportError(
         f"expected the packages of digitlib's widgets, found no {error.name}; run: pip install 'digitlib[widgets]'"
     ) from error
 
 from digitlib.data import ordinary_digits
-from digitlib.predict import ImageError, find_ink, predict_images, to_mnist_format
+from digitlib.predict import find_ink, predict_images, to_mnist_format
 
 PAD_SIZE = 280  # pixels along a side
 _STILL = {
@@ -54,12 +53,8 @@ def explore(draw: Callable[..., None], **controls: ipywidgets.Widget) -> None:
     """
     if is_still():
         draw(**{name: control.value for name, control in controls.items()})
-        return
-    for name, control in controls.items():
-        control.description = control.description or name.replace("_", " ")
-        control.style.description_width = "initial"
-    shown = ipywidgets.interactive_output(draw, controls)
-    display(ipywidgets.VBox([*controls.values(), shown]))
+    else:
+        ipywidgets.interact(draw, **controls)
 
 
 class DrawPad(anywidget.AnyWidget):
@@ -88,21 +83,13 @@ class DrawPad(anywidget.AnyWidget):
         self.model, self.image = model, None
         super().__init__(samples=ordinary_digits().numpy().tobytes())
 
-    @property
-    def digit(self) -> int | None:
-        """Return the most probable digit, or None while nothing is drawn."""
-        return int(np.argmax(self.probabilities)) if self.probabilities else None
-
     @traitlets.observe("ink")
     def _read(self, change: dict) -> None:
         """Take the drawing the way of every picture: ink, 28x28, the network."""
-        levels = np.frombuffer(change["new"], np.uint8)
         try:
-            if levels.size != PAD_SIZE**2:
-                raise ImageError(f"expected {PAD_SIZE} x {PAD_SIZE} levels, got {levels.size}")
-            paper = 1 - levels.reshape(PAD_SIZE, PAD_SIZE).astype(np.float32) / 255
-            image = torch.from_numpy(to_mnist_format(find_ink(paper)))
-        except ImageError:  # nothing is drawn, or hardly anything yet
+            levels = np.frombuffer(change["new"], np.uint8).reshape(PAD_SIZE, PAD_SIZE)
+            image = torch.from_numpy(to_mnist_format(find_ink(1 - levels.astype(np.float32) / 255)))
+        except ValueError:  # of another size; or an ImageError: nothing is drawn, or hardly anything yet
             self.image, self.seen, self.probabilities = None, b"", []
             return
         (prediction,) = predict_images(self.model, [image])
