@@ -49,7 +49,6 @@ def gallery(images, labels=None, predictions=None, *, titles=None, num_columns=8
         titles: N short texts to stand above the digits.
     Returns:
         Array of Axes, (rows, columns); cells without an image are blank.
-    Taught in notebook 04.
     """
     images = _images(images, "images")
     lines = [] if titles is None else [titles]
@@ -80,7 +79,6 @@ def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.
         value: what the colours mean, written beside the colour bar.
     Returns:
         Array of Axes, (rows, columns); cells without a map are blank.
-    Taught in notebook 05.
     """
     maps = _images(maps, "maps")
     titles = range(len(maps)) if titles is None else titles
@@ -99,7 +97,6 @@ def pixel_image(image, *, values=False, ticks=False, title="", ax=None) -> Axes:
         image: uint8 or float (H, W) or (1, H, W); high is bright.
         values: write each pixel's value; for at most 12 x 12 pixels, so cut a piece out first.
         ticks: number the rows and columns.
-    Taught in notebook 02.
     """
     image = _array(image)
     image = image[0] if image.ndim == 3 and len(image) == 1 else image
@@ -130,7 +127,6 @@ def loss_curves(table, *, ax=None) -> Axes:
 
     Args:
         table: `History.as_table()`, or a DataFrame of it; columns train_loss and validation_loss.
-    Taught in notebook 08.
     """
     return named_curves(_columns(table, "loss"), ylabel="loss (cross-entropy)", ax=ax)
 
@@ -140,7 +136,6 @@ def accuracy_curves(table, *, ax=None) -> Axes:
 
     Args:
         table: see `loss_curves`; columns train_accuracy and validation_accuracy, as shares, 0 to 1.
-    Taught in notebook 08.
     """
     return named_curves(_columns(table, "accuracy", unit=100), ylabel="accuracy (%)", ax=ax)
 
@@ -152,7 +147,6 @@ def named_curves(curves, *, ylabel, xlabel="epoch", ax=None) -> Axes:
     Args:
         curves: mapping of names to values, one for each epoch or step, counted from 1; lengths may differ.
         ylabel, xlabel: what the values are, with their unit, and what they are counted in.
-    Taught in notebook 08.
     """
     if not hasattr(curves, "items") or len(curves) == 0:
         raise ValueError(f'expected curves by name, got {curves!r:.40}; write {{"CNN": losses}}')
@@ -174,7 +168,6 @@ def running_mean(values, window) -> np.ndarray:
         values: (N,) numbers.
     Returns:
         float64 (N,).
-    Taught in notebook 08.
     """
     values = _series(values, "values")
     sums = np.convolve(values, np.ones(window))[: len(values)]
@@ -188,7 +181,6 @@ def step_losses(step_loss, *, window=50, log_scale=False, ax=None) -> Axes:
     Args:
         step_loss: (N,) losses, as in `History.step_loss`; window: see `running_mean`.
         log_scale: draw the losses on a logarithmic axis, which shows the small gains late in training.
-    Taught in notebook 08.
     """
     smooth = running_mean(step_loss, window)
     steps = np.arange(1, len(smooth) + 1)
@@ -209,7 +201,6 @@ def confusion_heatmap(confusion, *, ax=None) -> Axes:
 
     Args:
         confusion: int (10, 10) counts, rows = true, columns = predicted; another number of classes works too.
-    Taught in notebook 09.
     """
     import seaborn as sns  # here, because it brings pandas and takes half a second, for this picture alone
 
@@ -239,7 +230,6 @@ def class_balance(labels, *, ax=None) -> Axes:
 
     Args:
         labels: int (N,), each 0 to 9; or a mapping of names to such labels, drawn side by side.
-    Taught in notebook 04.
     """
     parts = labels if hasattr(labels, "items") else {"": labels}
     parts = {name: _digits(part, "labels") for name, part in parts.items()}
@@ -263,7 +253,6 @@ def probability_bars(probabilities, label=None, *, ax=None) -> Axes:
     Args:
         probabilities: (10,), 0 or more, with sum 1: the softmax of one row of logits.
         label: the true digit, if it is known; its bar has a thick edge.
-    Taught in notebook 05.
     """
     probabilities = _array(probabilities)
     if probabilities.shape != (10,) or probabilities.min() < 0 or not abs(probabilities.sum() - 1) < 1e-3:
