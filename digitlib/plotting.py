@@ -18,7 +18,7 @@ COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 INK, GREY, PALE, PAPER = "#222222", "#6b6b6b", "#dddddd", "#fdfdfd"
 MARKERS, LINE_STYLES, HATCHES = "os^Dv", ("-", "--", "-.", ":"), ("", "///", "...", "xxx")
 WIDTH = 5.2  # inches: 520 pixels at the default 100 dpi, so that text of 10 points can be read on a phone
-MOST_IMAGES, MOST_VALUES = 100, 12  # images that can be told apart; rows of pixels that numbers fit into
+MOST_IMAGES = 100  # that can be told apart
 STYLE = {
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
@@ -51,38 +51,33 @@ def gallery(images, labels=None, predictions=None, *, titles=None, num_columns=8
         Array of Axes, (rows, columns); cells without an image are blank.
     """
     images = _images(images, "images")
-    lines = [] if titles is None else [titles]
     labels = None if labels is None else _digits(labels, "labels")
     if predictions is None:
-        return _grid(images, lines if labels is None else [*lines, labels], num_columns)
+        return _grid(images, [titles, labels], num_columns)
     predictions = _digits(predictions, "predictions")
-    lines.append([f"read {digit}" for digit in predictions])
+    read = [f"read {digit}" for digit in predictions]
     if labels is None:
-        return _grid(images, lines, num_columns)
-    lines.append(["" if true == read else f"is {true} ✗" for true, read in zip(labels, predictions)])
-    axes = _grid(images, lines, num_columns)
+        return _grid(images, [titles, read], num_columns)
+    mistakes = ["" if true == guess else f"is {true} ✗" for true, guess in zip(labels, predictions)]
+    axes = _grid(images, [titles, read, mistakes], num_columns)
     for ax in axes.flat[: len(images)][labels != predictions]:
-        ax.set_axis_on()
+        ax.set_frame_on(True)
         ax.spines[:].set(color=VERMILION, linewidth=3)
     return axes
 
 
 @style()
 def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.ndarray:
-    """A grid of channels, filters or mean images on one scale, with its colour bar.
-
-    Maps of both signs go from brown (negative) over white (zero) to violet; others from black to white.
+    """A grid of channels, filters or mean images on one scale, black to white, with its colour bar.
 
     Args:
         maps: (C, H, W), what one image became in C channels; or (C, 1, H, W), a layer's filters; at most 100.
-        titles: C short texts; without them the channels are numbered from 0.
+        titles: C short texts to stand above the maps.
         value: what the colours mean, written beside the colour bar.
     Returns:
         Array of Axes, (rows, columns); cells without a map are blank.
     """
-    maps = _images(maps, "maps")
-    titles = range(len(maps)) if titles is None else titles
-    axes = _grid(maps, [titles], num_columns, margin=0.9, signed=maps.min() < 0 < maps.max())
+    axes = _grid(_images(maps, "maps"), [titles], num_columns, margin=0.9)
     bar = axes[0, 0].figure.colorbar(axes[0, 0].images[0], ax=axes, label=value, aspect=25)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=10, labelcolor=INK, color=GREY)
@@ -90,35 +85,18 @@ def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.
 
 
 @style()
-def pixel_image(image, *, values=False, ticks=False, title="", ax=None) -> Axes:
-    """One grey image of any size; on request with numbered rows and columns, or with its values.
+def pixel_image(image, *, title="", ax=None) -> Axes:
+    """One grey image of any size.
 
     Args:
         image: uint8 or float (H, W) or (1, H, W); high is bright.
-        values: write each pixel's value; for at most 12 x 12 pixels, so cut a piece out first.
-        ticks: number the rows and columns.
     """
-    image = _array(image)
-    image = image[0] if image.ndim == 3 and len(image) == 1 else image
+    image = np.squeeze(_array(image))
     if image.ndim != 2:
         raise ValueError(f"expected an image of shape (H, W), got {image.shape}; choose one with images[0]")
-    if values and max(image.shape) > MOST_VALUES:
-        most = f"at most {MOST_VALUES} x {MOST_VALUES} pixels, or values cannot be read"
-        raise ValueError(f"expected {most}, got {image.shape}; cut a piece out with image[8:20, 8:20]")
-    side = 4.6 if values else 3.2
-    ax = _axes(ax, side, side)
-    low, high = _limits(image)
-    ax.imshow(image, cmap="gray", vmin=low, vmax=high)
-    ax.set(title=title, **({} if ticks else {"xticks": [], "yticks": []}))
-    if values:
-        for (row, column), pixel in np.ndenumerate(image):
-            color = "white" if pixel - low < 0.46 * (high - low) else "black"  # at 0.46 both contrast alike
-            text = f"{pixel:.1f}" if image.dtype.kind == "f" else f"{pixel:d}"
-            ax.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
-    if ticks:
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        _dress(ax, "column", "row", grid=False)
+    ax = _axes(ax, 3.2, 3.2)
+    ax.imshow(image, cmap="gray", clim=_limits(image))
+    ax.set(title=title, xticks=[], yticks=[])
     return ax
 
 
@@ -325,28 +303,26 @@ def _axes(ax, width, height):
     return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
 
 
-def _grid(images, lines, num_columns, *, margin=0.0, signed=False):
-    """A new figure of images on one scale, with their texts above; each line holds N texts."""
+def _grid(images, lines, num_columns, *, margin=0.0):
+    """A new figure of images on one scale, with their texts above; each line holds N texts, or is None."""
+    lines = [line for line in lines if line is not None]
     for line in lines:
         if len(line) != len(images):
             expected = f"expected {len(images)} titles, labels or predictions, one for each image"
             raise ValueError(f"{expected}, got {len(line)}; slice all alike")
-    captions = ["\n".join(str(line[i]) for line in lines).rstrip() for i in range(len(images))]
+    captions = ["\n".join(map(str, words)).rstrip() for _, *words in zip(images, *lines)]
     num_columns = min(num_columns, len(images))
     num_rows = -(-len(images) // num_columns)
     width = min(1.3, (WIDTH - margin) / num_columns)  # inches of a cell
     most_lines = 1 + max(caption.count("\n") for caption in captions)
     height = width * images.shape[1] / images.shape[2] + 0.1 + 0.17 * most_lines
     size = (num_columns * width + margin, num_rows * height)
-    axes = plt.subplots(num_rows, num_columns, figsize=size, squeeze=False, layout="compressed")[1]
-    low, high = _limits(images)
-    if signed:  # zero is then the middle of the colours
-        low, high = -max(-low, high), max(-low, high)
-    for ax in axes.flat:
-        ax.set(xticks=[], yticks=[])
-        ax.set_axis_off()
-    for ax, image, caption in zip(axes.flat, images, captions, strict=False):
-        ax.imshow(image, cmap="PuOr" if signed else "gray", vmin=low, vmax=high)
+    figure = plt.figure(figsize=size, layout="compressed")
+    bare = {"xticks": [], "yticks": [], "frame_on": False}
+    axes = figure.subplots(num_rows, num_columns, squeeze=False, subplot_kw=bare)
+    limits = _limits(images)
+    for ax, image, caption in zip(axes.flat, images, captions):
+        ax.imshow(image, cmap="gray", clim=limits)
         ax.set_title(caption, fontsize=10, pad=4)
     return axes
 
