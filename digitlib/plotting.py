@@ -78,9 +78,9 @@ def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.
         Array of Axes, (rows, columns); cells without a map are blank.
     """
     axes = _grid(_images(maps, "maps"), [titles], num_columns, margin=0.9)
-    bar = axes[0, 0].figure.colorbar(axes[0, 0].images[0], ax=axes, label=value, aspect=25)
+    bar = axes[0, 0].figure.colorbar(axes[0, 0].images[0], ax=axes, aspect=25)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=10, labelcolor=INK, color=GREY)
+    _dress(bar.ax, "", value, grid=False)
     return axes
 
 
@@ -146,6 +146,7 @@ def running_mean(values, window) -> np.ndarray:
         values: (N,) numbers.
     Returns:
         float64 (N,).
+    Taught in notebook 08.
     """
     values = _series(values, "values")
     sums = np.convolve(values, np.ones(window))[: len(values)]
