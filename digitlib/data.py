@@ -23,9 +23,8 @@ from digitlib.storage import own_folder, shipped_folder, write_whole
 
 PARTS = ("train", "validation", "test")
 NUM_VALIDATION = 5_000
-SPLIT_SEED = (
-    835  # of the first thousand: its whole writers come to exactly 5,000 images, half of them by students
-)
+# Of the first thousand seeds: its whole writers come to exactly 5,000 images, half of them by students.
+SPLIT_SEED = 835
 
 # Mean and standard deviation of the pixels of the 55,000 training images, scaled to 0..1; a test recomputes both.
 TRAIN_MEAN = 0.1307
@@ -53,12 +52,14 @@ def fetch() -> Path:
     raw = folder / "MNIST" / "raw"
     try:
         for name, md5 in MNIST.resources:
-            if not (raw / name).exists():
-                shipped = shipped_folder("MNIST/raw") / name
-                _expect_md5(shipped, md5)
-                write_whole(raw / name, shipped.read_bytes())
-            _expect_md5(raw / name, md5)
-            _unpack(raw / name)
+            archive = raw / name
+            if not archive.exists():
+                write_whole(archive, _read_archive(shipped_folder("MNIST/raw") / name, md5))
+            content, unpacked = _read_archive(archive, md5), archive.with_suffix("")
+            data = unpacked.read_bytes() if unpacked.exists() else b""
+            # An archive ends with the checksum and the length of what it holds (RFC no. 1952).
+            if not content.endswith(struct.pack("<II", zlib.crc32(data), len(data))):
+                write_whole(unpacked, gzip.decompress(content))
     except OSError as error:
         expected = f"{error.filename or raw}: expected a folder that can be read and written, with 70 MB free"
         next_step = "make room or set DIGITLIB_DATA to a folder of your own"
@@ -331,20 +332,12 @@ def part_indices(part: str) -> Tensor:
     return split_indices(_read_writers("train")[0])[part]
 
 
-def _expect_md5(archive: Path, md5: str) -> None:
+def _read_archive(archive: Path, md5: str) -> bytes:
     if not archive.exists():
-        raise DataError(
-            f"{archive}: expected an archive of MNIST, found none; copy it there, or install anew"
-        )
-    found = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
+        raise DataError(f"{archive}: expected MNIST's archive, found none; copy it there, or install anew")
+    content = archive.read_bytes()
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5:
-        found = f"{found} ({archive.stat().st_size:,} bytes); move it away and run again, or install anew"
+        found = f"{found} ({len(content):,} bytes); move it away and run again, or install anew"
         raise DataError(f"{archive}: expected MD5 {md5}, found {found}")
-
-
-def _unpack(archive: Path) -> None:
-    """Unpack, unless that is done: an archive ends with the checksum and length of what it holds (RFC no. 1952)."""
-    content, unpacked = archive.read_bytes(), archive.with_suffix("")
-    data = unpacked.read_bytes() if unpacked.exists() else b""
-    if not content.endswith(struct.pack("<II", zlib.crc32(data), len(data))):
-        write_whole(unpacked, gzip.decompress(content))
+    return content
