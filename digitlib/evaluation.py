@@ -131,21 +131,14 @@ def writers_interval(
     sums, sizes = _by_writer(values, writers)
     num_writers, mean = len(sizes), (sums.sum() / sizes.sum()).item()
     lowest = 0.0 if values.dtype == torch.bool or values.min() >= 0 < values.max() else -1.0
-    error = _standard_error(sums, sizes, torch.ones(1, num_writers).double()).item()
-    if (
-        error == 0
-    ):  # no writer differs from the others, nor can a draw; of unlimited ones up to 3 / num_writers may
+    error = _means_and_errors(sums, sizes, torch.ones(1, num_writers).double())[1].item()
+    if error == 0:  # no writer differs, nor can a draw; of unlimited ones up to 3 / num_writers may
         return max(lowest, mean - 3 / num_writers), min(1.0, mean + 3 / num_writers)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(num_writers, (num_samples, num_writers), generator=generator)
-    times = (
-        torch.zeros(num_samples, num_writers)
-        .double()
-        .scatter_add_(1, drawn, torch.ones(1).double().expand(drawn.shape))
-    )
-    means = (times @ sums) / (times @ sizes)
-    errors = _standard_error(sums, sizes, times).clamp(min=1e-6)
-    ends = ((means - mean) / errors).quantile(torch.tensor([0.975, 0.025]).double()).tolist()
+    times = torch.zeros_like(drawn).scatter_add_(1, drawn, torch.ones_like(drawn)).double()
+    means, errors = _means_and_errors(sums, sizes, times)
+    ends = ((means - mean) / errors.clamp(min=1e-6)).quantile(torch.tensor([0.975, 0.025]).double()).tolist()
     low, high = (mean - end * error for end in ends)
     return max(lowest, low), min(1.0, high)
 
@@ -167,7 +160,7 @@ def writers_test(
     """
     sums, _ = _by_writer(first.double() - second.double(), writers)
     generator = torch.Generator().manual_seed(seed)
-    signs = 2.0 * torch.randint(2, (num_samples, len(sums)), generator=generator).double() - 1
+    signs = 2 * torch.randint(2, (num_samples, len(sums)), generator=generator).double() - 1
     num_as_far = ((signs @ sums).abs() >= sums.sum().abs()).sum().item()
     return (num_as_far + 1) / (num_samples + 1)
 
@@ -180,16 +173,15 @@ def _by_writer(values: Tensor, writers: Tensor) -> tuple[Tensor, Tensor]:
             f"expected one value and one writer for each image, of two writers or more, got values of shape "
             f"{tuple(values.shape)} and {len(people)} writers of {tuple(writers.shape)}; see load_writers(part)"
         )
-    sums = torch.zeros(len(people)).double().index_add(0, owner, values.cpu().double())
-    return sums, owner.bincount().double()
+    return owner.bincount(values.cpu().double()), owner.bincount().double()
 
 
-def _standard_error(sums: Tensor, sizes: Tensor, times: Tensor) -> Tensor:
-    """Return the standard error of the mean of each draw (row of times: how often each writer was drawn), (D,)."""
+def _means_and_errors(sums: Tensor, sizes: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of each draw (row of times: how often each writer was drawn), and its standard error, (D,)."""
     num_drawn, num_images = times.sum(dim=1), times @ sizes
     means = (times @ sums) / num_images
     squares = times @ sums**2 - 2 * means * (times @ (sums * sizes)) + means**2 * (times @ sizes**2)
-    return (squares.clamp(min=0) * num_drawn / (num_drawn - 1)).sqrt() / num_images
+    return means, (squares.clamp(min=0) * num_drawn / (num_drawn - 1)).sqrt() / num_images
 
 
 def confusion_matrix(labels: Tensor, predictions: Tensor, *, num_classes: int = 10) -> Tensor:
