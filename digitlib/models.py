@@ -137,12 +137,8 @@ def count_parameters(model: nn.Module) -> int:
 
 def check_images(images: Tensor) -> None:
     """Raise a ValueError that names the shape and the dtype expected, unless images is a float (N, 1, 28, 28)."""
-    expected = (1, IMAGE_SIZE, IMAGE_SIZE)
-    if images.ndim == 4 and images.shape[1:] == expected and images.is_floating_point():
-        return
-    advice = {2: "add the axes with image[None, None]", 3: "add the channel axis with images[:, None]"}
-    next_step = advice.get(images.ndim, "normalise(images) makes them from uint8 images of shape (N, 28, 28)")
-    raise ValueError(
-        f"expected float images of shape (N, 1, {IMAGE_SIZE}, {IMAGE_SIZE}), got {images.dtype} of shape "
-        f"{tuple(images.shape)}; {next_step}"
-    )
+    if not images.is_floating_point() or images.shape[1:] != (1, IMAGE_SIZE, IMAGE_SIZE):
+        advice = {2: "add the axes with image[None, None]", 3: "add the channel axis with images[:, None]"}
+        next_step = advice.get(images.ndim, "normalise(images) makes them from uint8 images (N, 28, 28)")
+        got = f"{images.dtype} of shape {tuple(images.shape)}; {next_step}"
+        raise ValueError(f"expected float images of shape (N, 1, {IMAGE_SIZE}, {IMAGE_SIZE}), got {got}")
