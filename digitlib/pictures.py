@@ -9,7 +9,6 @@ Sizes are shares of the picture's longer side, or of the writing's, never pixels
 
 import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import scipy
@@ -36,43 +35,33 @@ def load_grey(path: str | os.PathLike) -> np.ndarray:
     Raises:
         ImageError: the file is missing, cut short, larger than 64 million pixels (WebP: 24), or no picture.
     """
-    path, limit = Path(path), MAX_PIXELS
+    if not os.path.isfile(path) or os.path.getsize(path) == 0:
+        got = "a folder" if os.path.isdir(path) else "no content" if os.path.exists(path) else "nothing there"
+        raise ImageError(f"expected a picture file, found {got}; check the path, or save the picture again")
+    limit = MAX_PIXELS
     try:
-        if not path.is_file() or path.stat().st_size == 0:
-            found = "a folder" if path.is_dir() else "no content" if path.exists() else "nothing there"
-            raise ImageError(
-                f"expected a picture file, found {found}; check the path, or save the picture again"
-            )
         # Pillow's warnings are of what is checked here, or harmless. By its name it would map an uncompressed TIFF
         # into memory, and lose one that lies on its side, so it gets the open file.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            path.open("rb") as file,
-            Image.open(file, formats=FORMATS) as image,
-        ):
+        with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
+            image = Image.open(file, formats=FORMATS)
             limit = MAX_PIXELS_OF_WEBP if image.format == "WEBP" else MAX_PIXELS
             if image.width * image.height > limit:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
             return _to_grey(image)
-    except ImageError:
-        raise
     except UnidentifiedImageError:
         expected, found = f"a picture ({', '.join(FORMATS)})", "another kind of file; save it as PNG or JPEG"
     except Image.DecompressionBombError as error:
         expected, found = f"at most {limit:,} pixels", f"{error}; crop it to the digit or scale it down"
     except Exception as error:  # on damaged data a decoder may fail with anything, even struct.error
-        expected, found = (
-            "a whole, readable picture",
-            f"{error or type(error).__name__}; save or copy it again",
-        )
+        expected, found = "a whole, readable picture", f"{error or type(error).__name__}; save it again"
     raise ImageError(f"expected {expected}, found {' '.join(found.split())}")
 
 
 def _to_grey(image: Image.Image) -> np.ndarray:
     if image.format == "TIFF":
         image.load()  # Pillow turns these upright as it loads them; only then is their size what it says
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):  # in practice none has a fixed white
-        image = image if image.mode == "F" else image.convert("F")
+    if image.mode.startswith("I"):  # in practice neither integers nor floats have a fixed white
+        image = image.convert("F")
     elif image.mode in ("1", "P", "PA"):  # the entries of a palette cannot be averaged
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "L")
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)  # JPEGs are decoded at a fraction of their size
@@ -142,11 +131,10 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
         paper = smooth[~body]  # noise, which any threshold cuts in two, does not stand out from it
         body &= np.percentile(smooth[body], 90) > paper.mean() + max(0.05, 6.5 * paper.std())
     body = _drop_specks(_drop_lines(body) if side > 64 else body, dark)
-    if not body.any():
-        raise ImageError("expected a digit, found a blank picture; write darker, or crop it closer")
     height = max(piece_heights(skimage.measure.label(body, connectivity=2)))
     if height < LEAST_HEIGHT:
-        raise ImageError("expected a digit, found a blank picture but for specks; crop it closer")
+        found = "a blank picture but for specks" if height else "a blank picture"
+        raise ImageError(f"expected a digit, found {found}; write darker, or crop it closer")
     near = skimage.morphology.isotropic_dilation(body, 0.1 * height)
     floor = min(np.percentile(smooth[~near], 99.9), threshold) if not near.all() else 0.0
     kept = _drop_specks(near & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold), dark)
