@@ -146,9 +146,9 @@ def _clear_desk(dark: np.ndarray) -> np.ndarray:
     """Make paper of the desk around a sheet: broader than a ruled line, it fills a corner or lies along a side."""
     reach = 0.008 * max(dark.shape)
     width = int(reach) + 2
-    inner = slice(width, -width)
-    mask = np.pad(dark > skimage.filters.threshold_otsu(dark), width, mode="edge")
-    pieces = skimage.measure.label(skimage.morphology.isotropic_opening(mask, reach)[inner, inner])
+    mask = dark > skimage.filters.threshold_otsu(dark)
+    broad = skimage.morphology.isotropic_opening(np.pad(mask, width, mode="edge"), reach)
+    pieces = skimage.measure.label(broad[width:-width, width:-width])
     corners = pieces[[0, 0, -1, -1], [0, -1, 0, -1]]
     sides = [pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]
     along = [np.flatnonzero(np.bincount(side) > 0.15 * len(side)) for side in sides]
@@ -156,25 +156,20 @@ def _clear_desk(dark: np.ndarray) -> np.ndarray:
     if not ((pieces > 0) & ~desk).any():  # then what lies along a side may be the writing
         desk = np.isin(pieces, corners) & (pieces > 0)
     desk = skimage.morphology.isotropic_dilation(desk, 3 * reach)
-    return np.where(desk, 0, dark) if (mask[inner, inner] & ~desk).any() else dark
+    return np.where(desk, 0, dark) if (mask & ~desk).any() else dark
 
 
 def _drop_lines(mask: np.ndarray) -> np.ndarray:
     """Drop thin lines that two borders cut off, squares too, and flat ones longer than anything else is high."""
     pieces = skimage.measure.label(mask, connectivity=2)
-    boxes = scipy.ndimage.find_objects(pieces)
-    shapes = [(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in boxes]
-    tallest = max((height for height, width in shapes if width <= 8 * height), default=0)
-    is_dropped = np.zeros(len(boxes) + 1, bool)
-    for label, ((rows, columns), (height, width)) in enumerate(zip(boxes, shapes), start=1):
-        ends = [rows.start, columns.start, mask.shape[0] - rows.stop, mask.shape[1] - columns.stop]
-        is_line = width > max(8 * height, 1.2 * tallest)
-        if ends.count(0) > 1:
-            piece = np.pad(pieces[rows, columns] == label, 1)
-            core = skimage.morphology.isotropic_erosion(piece, 0.008 * max(mask.shape))
-            is_line |= core.sum() < 0.01 * piece.sum()  # where squares cross, a little is left
-        is_dropped[label] = is_line
-    return (pieces > 0) & ~is_dropped[pieces]
+    heights, widths = piece_heights(pieces), piece_heights(pieces.T)
+    is_flat = widths > np.maximum(8 * heights, 1.2 * heights[widths <= 8 * heights].max())
+    sides = [pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]
+    num_ends = sum(np.bincount(np.unique(side), minlength=len(heights)) for side in sides)
+    core = skimage.morphology.isotropic_erosion(np.pad(mask, 1), 0.008 * max(mask.shape))[1:-1, 1:-1]
+    # No piece touches another, so one erosion does for all; where squares cross, a little is left.
+    is_thin = np.bincount(pieces.ravel(), weights=core.ravel()) < 0.01 * np.bincount(pieces.ravel())
+    return mask & ~(is_flat | (is_thin & (num_ends > 1)))[pieces]
 
 
 def _drop_specks(mask: np.ndarray, dark: np.ndarray) -> np.ndarray:
