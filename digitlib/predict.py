@@ -9,8 +9,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,10 +58,8 @@ def predict(model: nn.Module, path: str | os.PathLike) -> Prediction:
     """
     predictions = predict_number(model, path)
     if len(predictions) > 1:
-        found = f"expected one digit, found {len(predictions)} digits"
-        raise ImageError(
-            f"{path}: {found}; crop the picture to one, or read a row with `digitlib predict --number`"
-        )
+        found = f"{len(predictions)} digits; crop it to one, or read a row with `digitlib predict --number`"
+        raise ImageError(f"{path}: expected one digit, found {found}")
     return predictions[0]
 
 
@@ -72,8 +69,7 @@ def predict_number(model: nn.Module, path: str | os.PathLike) -> list[Prediction
     Raises:
         ImageError: the file is no readable picture, nothing is written on it, or digits stand above one another.
     """
-    with _naming(path):
-        digits = split_digits(find_ink(load_grey(path)))
+    digits = _through_stages(path, split_digits)
     parts = [part for digit in digits for part in cut_touching(model, digit)]
     return predict_images(model, [torch.from_numpy(to_mnist_format(part)) for part in parts])
 
@@ -85,35 +81,26 @@ def prepare(path: str | os.PathLike) -> Tensor:
         ImageError: the file is no readable picture, or nothing is written on it.
     Taught in notebook 11.
     """
-    with _naming(path):
-        return torch.from_numpy(to_mnist_format(find_ink(load_grey(path))))
+    return torch.from_numpy(_through_stages(path, to_mnist_format))
 
 
-@contextmanager
-def _naming(path: str | os.PathLike) -> Iterator[None]:
-    """Let an error of a stage, which sees no file, name the file."""
+def _through_stages(path: str | os.PathLike, last_stage: Callable) -> np.ndarray | list[np.ndarray]:
+    """Take a file through the stages up to the last one; an error, raised where no file is seen, names the file."""
     try:
-        yield
+        return last_stage(find_ink(load_grey(path)))
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
-    except Exception as error:  # no picture is known that brings this about; one that nobody has seen may
-        found = f"{type(error).__name__}: {error}"
-        raise ImageError(
-            f"{path}: expected a picture that can be read, found {found}; crop it closer"
-        ) from error
 
 
 def predict_images(model: nn.Module, images: list[Tensor]) -> list[Prediction]:
     """Read images that have gone through all stages, each uint8 (28, 28), 0 = background, 255 = ink."""
     found = predict_logits(model, normalise(torch.stack(images))).cpu().double().softmax(1)
     if not found.isfinite().all():  # the largest would be nan, and the digit always 0
-        raise ValueError(
-            "expected finite probabilities, got nan; the network's weights are no good, train it anew"
-        )
-    best = found.topk(2)
+        raise ValueError("expected finite probabilities, got nan; the weights are no good, train anew")
+    best = found.topk(2).indices.tolist()
     return [
-        Prediction(int(digit), int(second), tuple(p.tolist()), bool(p[digit] >= SURE), image)
-        for (digit, second), p, image in zip(best.indices, found, images)
+        Prediction(digit, second, tuple(p), p[digit] >= SURE, image)
+        for (digit, second), p, image in zip(best, found.tolist(), images)
     ]
 
 
@@ -135,7 +122,7 @@ def split_digits(ink: np.ndarray) -> list[np.ndarray]:
         expected = f"expected a digit, or up to {MAX_DIGITS} in a row"
         raise ImageError(f"{expected}, found {is_large.sum()} pieces; crop the picture")
     digits = np.where(is_large[pieces], pieces, 0)
-    while pair := _find_overlap(digits, 0.2 * heights.max()):
+    while pair := _find_overlap(digits, max_gap=0.2 * heights.max()):
         digits[digits == pair[1]] = pair[0]
     nearest = skimage.segmentation.expand_labels(digits, sum(ink.shape))
     for label, box in enumerate(scipy.ndimage.find_objects(pieces), start=1):
@@ -145,18 +132,14 @@ def split_digits(ink: np.ndarray) -> list[np.ndarray]:
     return sorted(alone, key=lambda digit: sum((digit > 0).any(0).nonzero()[0][[0, -1]]))
 
 
-def _find_overlap(digits: np.ndarray, most: float) -> tuple[int, int] | None:
-    """Return two numbers of a label image whose columns overlap, by two fifths of the narrower; None if there are none.
-
-    Raises:
-        ImageError: more than this many rows lie between the two.
-    """
+def _find_overlap(digits: np.ndarray, max_gap: float) -> tuple[int, int] | None:
+    """Return two numbers of a label image whose columns overlap, by two fifths of the narrower, or None."""
     boxes = [(number, *box) for number, box in enumerate(scipy.ndimage.find_objects(digits), start=1) if box]
     for (one, rows, columns), (other, other_rows, other_columns) in itertools.combinations(boxes, 2):
         shared = min(columns.stop, other_columns.stop) - max(columns.start, other_columns.start)
         narrower = min(columns.stop - columns.start, other_columns.stop - other_columns.start)
         if shared >= 0.4 * narrower:
-            if max(rows.start, other_rows.start) - min(rows.stop, other_rows.stop) > most:
+            if max(rows.start, other_rows.start) - min(rows.stop, other_rows.stop) > max_gap:
                 raise ImageError("expected one row of digits, found several; crop the picture to one row")
             return one, other
     return None
@@ -170,16 +153,15 @@ def cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
 
     Source: the segmentation graph of LeCun et al. 1998, section V; the score is the energy of Liu et al. 2020.
     """
-    digit = digit[_box(digit > 0)]
+    digit = _crop(digit)
     height, width = digit.shape
     if not height / 2 <= width <= MAX_DIGITS * height:  # narrow, or a bar
         return [digit]
     num = max(2, round(4 * width / height))  # a cut every quarter of the height, or none
-    strip = np.zeros(digit.shape, int)  # the number of cuts to the left of each pixel
-    for k in range(1, num):
-        strip += np.arange(width) > _cut(digit, width * k / num, 0.6 * width / num)[:, None]
+    cuts = [_cut(digit, width * k / num, 0.6 * width / num) for k in range(1, num)]
+    strip = sum(np.arange(width) > cut[:, None] for cut in cuts)  # how many cuts are left of each pixel
     parts = {}
-    for start, stop in itertools.combinations(range(num + 1), 2):
+    for start, stop in sorted(itertools.combinations(range(num + 1), 2), key=lambda ends: ends[1]):
         if stop - start <= 5 or stop - start == num:
             part = np.where((start <= strip) & (strip < stop), digit, 0)
             if (part > 0).any(1).sum() > height / 2:
@@ -187,7 +169,7 @@ def cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
     images = [torch.from_numpy(to_mnist_format(part)) for part in parts.values()]
     scores = predict_logits(model, normalise(torch.stack(images))).logsumexp(1).tolist()
     best = {0: (np.inf, [])}  # for each cut the best way to get there: its least score and its parts
-    for ((start, stop), part), score in sorted(zip(parts.items(), scores), key=lambda item: item[0][0][1]):
+    for (start, stop), part, score in zip(parts, parts.values(), scores):
         if start in best:
             way = min(best[start][0], score), [*best[start][1], part]
             best[stop] = max(best.get(stop, way), way, key=lambda way: way[0])
@@ -207,10 +189,9 @@ def _cut(ink: np.ndarray, column: float, reach: float) -> np.ndarray:
     return last[1:-1]
 
 
-def _box(mask: np.ndarray) -> tuple[slice, slice]:
-    """The smallest rows and columns that hold all of the mask."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+def _crop(ink: np.ndarray) -> np.ndarray:
+    """Return the smallest box that holds all of the ink."""
+    return ink[scipy.ndimage.find_objects(ink > 0, 1)[0]]
 
 
 def to_mnist_format(ink: np.ndarray) -> np.ndarray:
@@ -222,7 +203,7 @@ def to_mnist_format(ink: np.ndarray) -> np.ndarray:
         uint8 (28, 28), 0 = background, 255 = ink. The centre of mass lies at row 14, column 14, to half a pixel.
     Taught in notebook 11. Source: LeCun et al. 1998, section III.A.
     """
-    digit = ink[_box(ink > 0)]
+    digit = _crop(ink)
     missing = max(digit.shape) - np.array(digit.shape)
     square = np.pad(digit, [(n // 2, n - n // 2) for n in missing])  # keeps the proportions exactly
     # Antialiased, and a digit that has 20 pixels already stays as it is.
@@ -230,6 +211,4 @@ def to_mnist_format(ink: np.ndarray) -> np.ndarray:
     small = small / small.max()  # a thin pen would otherwise come out as pale as it is thin
     centre = [(small.sum(axis) * np.arange(20)).sum() / small.sum() for axis in (1, 0)]
     top, left = (int(np.clip(np.floor(14.5 - c), 0, 8)) for c in centre)  # 0 to 8, so that nothing is cut off
-    image = np.zeros((28, 28), np.uint8)
-    image[top : top + 20, left : left + 20] = np.rint(255 * small)
-    return image
+    return np.pad(np.rint(255 * small).astype(np.uint8), [(top, 8 - top), (left, 8 - left)])
