@@ -128,7 +128,7 @@ def split_digits(ink: np.ndarray) -> list[np.ndarray]:
     for label, box in enumerate(scipy.ndimage.find_objects(pieces), start=1):
         piece = pieces[box] == label
         digits[box][piece] = np.bincount(nearest[box][piece]).argmax()
-    alone = [np.where(digits == number, ink, 0) for number in np.unique(digits)[1:]]
+    alone = [np.where(digits == number, ink, 0) for number in np.unique(digits[digits > 0])]
     return sorted(alone, key=lambda digit: sum((digit > 0).any(0).nonzero()[0][[0, -1]]))
 
 
@@ -160,9 +160,9 @@ def cut_touching(model: nn.Module, digit: np.ndarray) -> list[np.ndarray]:
     num = max(2, round(4 * width / height))  # a cut every quarter of the height, or none
     cuts = [_cut(digit, width * k / num, 0.6 * width / num) for k in range(1, num)]
     strip = sum(np.arange(width) > cut[:, None] for cut in cuts)  # how many cuts are left of each pixel
-    parts = {}
-    for start, stop in sorted(itertools.combinations(range(num + 1), 2), key=lambda ends: ends[1]):
-        if stop - start <= 5 or stop - start == num:
+    parts = {(0, num): digit}  # by the cuts on both sides; the whole is one in any case
+    for stop in range(1, num + 1):
+        for start in range(max(0, stop - 5), stop):
             part = np.where((start <= strip) & (strip < stop), digit, 0)
             if (part > 0).any(1).sum() > height / 2:
                 parts[start, stop] = part

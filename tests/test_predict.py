@@ -203,6 +203,18 @@ def test_writing_of_a_few_pixels_and_a_bar_stay_whole(model):
         assert len(cut_touching(model, np.ones(shape, np.float32))) == 1
 
 
+def test_ink_in_every_pixel_is_one_digit():
+    (digit,) = split_digits(np.ones((20, 10), np.float32))
+    assert digit.all()
+
+
+def test_strokes_far_above_one_another_stay_whole(model):
+    ink = np.zeros((56, 40), np.float32)
+    ink[[0, 1, 54, 55]] = ink[18:38] = 1  # 24 rows of 56: no part fills half of the height
+    (part,) = cut_touching(model, ink)
+    assert np.array_equal(part, ink)
+
+
 def test_strokes_that_do_not_meet_are_one_digit(tmp_path):
     five = [[(60, 0), (5, 0)], [(0, 12), (0, 50), (50, 60), (45, 105), (0, 110)]]
     one = [[(10, 20), (30, 0), (30, 85)], [(5, 105), (55, 105)]]
