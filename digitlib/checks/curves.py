@@ -31,8 +31,7 @@ def _smooth(values, keep):
 _MIX, _ZERO = "before * keep + value * (1 - keep)", ("values[:1]", "[0.0]", "values[1:]", "values")
 exponential_mean = exercise(
     "exponential_mean", given=_rough_curves, right=_smooth, returns="a list as long as the one that came",
-    passed="The more it keeps, the smoother the curve, and the later it tells.",
-    wrong={
+    passed="The more it keeps, the smoother the curve, and the later it tells.", wrong={
         "The two weights have changed places: `keep` belongs to what was there before.": (
             _MIX, "before * (1 - keep) + value * keep"),
         "Your mean begins at zero, so the first values are far too low: begin with the first value.": (
@@ -52,23 +51,17 @@ exponential_mean = exercise(
         "Each smoothed value comes one place too late.": ("return curve", "return [values[0], *curve[:-1]]"),
         "For whole numbers your values are whole numbers too: where are the fractions cut off?": (
             _MIX, f"type(value)({_MIX})"),
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _runs():
-    runs = [
-        ("0.5 0.4999 0.4998 0.6 0.7 0.3", 2),
-        ("2.0 1.0 1.5 0.9 1.2 1.1 1.0 0.5", 3),
-        ("4 3 2 2.5 2.6 1", 2),
-    ]
-    for tenths, patience in (
+    for losses, patience in (
+        ("0.5 0.4999 0.4998 0.6 0.7 0.3", 2), ("2.0 1.0 1.5 0.9 1.2 1.1 1.0 0.5", 3), ("4 3 2 2.5 2.6 1", 2),
         ("95673", 2), ("95673", 3), ("9563342", 2), ("8676645", 3), ("86776763", 4), ("866772", 3), ("867672", 3),
         ("7654", 2), ("342", 1), ("5", 2), ("95678", 2), ("956456782", 3), ("465541", 4), ("97561", 1), ("97856342", 2),
         ("8675", 3), ("867", 3), *[(str(random.randrange(10**6, 10**9)), random.randint(1, 4)) for _ in range(5)],
     ):  # fmt: skip
-        runs.append((" ".join(f"0.{digit}" for digit in tenths), patience))
-    for losses, patience in runs:
+        losses = losses if " " in losses else " ".join(f"0.{digit}" for digit in losses)
         name = f"the losses {losses.replace(' ', ', ')} and patience {patience}"
         yield name, ([float(loss) for loss in losses.split()], patience)
 
@@ -87,8 +80,8 @@ def _patient(losses, patience):
 _RESET, _END = ", waited = loss, number, 0", "\n    return kept"
 epoch_to_keep = exercise(
     "epoch_to_keep", given=_runs, right=_patient, returns="the number of an epoch",
-    passed="Early stopping: keep the best epoch that patience let you see.",
-    wrong={
+    passed="Early stopping: keep the best epoch that patience let you see.", wrong={
+        "Your answer is epoch 1 every time: where does the best epoch move on?": lambda losses, _: 1,
         "You count the epochs from 0; the first epoch is number 1.": ("(losses, 1)", "(losses)"),
         "This is the epoch in which patience runs out; by then the best one lies behind.": [
             ("return kept", "return number"), ("        return kept", "        return number")],
@@ -117,8 +110,7 @@ epoch_to_keep = exercise(
             ("loss < lowest", f"loss < lowest - {least}") for least in (0.001, 0.01, 0.05, 0.1)],
         "A loss above 1 can be the lowest so far as well: where does your lowest loss begin?": [
             ("math.inf, 0", f"1.0, {first}") for first in (0, 1)],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 class _Maker:
@@ -150,9 +142,7 @@ def _some_rates():
 def _watch_rates(run, make_model, images, labels, rates, num_steps):
     result = run(make_model, images, labels, rates, num_steps)
     first = as_numbers(result.get(rates[0])) if isinstance(result, dict) else None
-    if (
-        first is not None and first.ndim == 1
-    ):  # whichever network it begins with, it is given the right answer's
+    if first is not None and first.ndim:  # whichever network it begins with, it is given the right answer's
         losses = [F.cross_entropy(make_model.number(n)(images), labels) for n in range(len(make_model.drawn))]
         make_model.first = next((n for n, loss in enumerate(losses) if same(loss, first[0], 1e-6)), 0)
     if make_model.first:
@@ -187,11 +177,10 @@ compare_rates = exercise(
     "compare_rates", given=_some_rates, blank=_one_model_for_all, observe=_watch_rates, plain=True,
     right=change(_one_model_for_all, "model = make", "start = make", "rates:\n", f"rates:\n        model = {_COPY}\n"),
     returns="a dict that holds, for each rate, the list of its losses",
-    passed="One start for all: now the curves differ by the learning rate alone.",
-    wrong={
+    passed="One start for all: now the curves differ by the learning rate alone.", wrong={
         "A later curve begins where the training before has arrived, with the trained weights.": (_COPY, "start"),
-        "Each run has weights of its own now, but other random ones. A fair comparison gives all the same.": (
-            _COPY, "make_model()"),
+        "Each run has weights of its own now, but other random ones. A fair comparison gives all the same.": [
+            (_COPY, "make_model()"), (_COPY, "start; start[1].reset_parameters()")],
         "All the curves are those of one learning rate: each run needs an optimizer of its own, with its own rate.": [
             ("lr=lr", f"lr={rate}") for rate in ("rates[0]", "rates[-1]")],
         "Within a run the loss never changes: does the optimizer hold the weights of the model in use, and does it "
@@ -200,15 +189,14 @@ compare_rates = exercise(
         "You note each loss after its step, so the curves do not show their common beginning.": (
             "loss.item()", "F.cross_entropy(model(images), labels).item()"),
         "Each rate needs the list of all its losses, not the last one alone.": ("= losses", "= losses[-1]"),
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _kinds_of_curves():
     for first, middle, tail, last, length, spikes in (
         (2.3, 1, 0.2, 0.2, 60, {}), (2.3, 1, 0.2, math.nan, 60, {}), (2.3, 1, 0.2, math.inf, 60, {}),
-        (2.3, 1, 0.2, 2.4, 60, {}), (2.3, 2.3, 2.3, 0.2, 60, {}), (2.3, 2.3, 2.3, 2.3, 8, {}), (5, 1, 0.5, 0.5, 60, {}),
-        (2.3, 2.3, 0.5, 0.5, 200, {}), (5.5, 9, 14, 14, 60, {}), (6, 6, 6, 6, 60, {}), (2.3, 2.3, 2.3, 5, 60, {}),
+        (2.3, 1, 0.2, 2.4, 60, {}), (2.3, 2.3, 2.3, 0.2, 60, {}), (2.3, 2.3, 2.3, 2.3, 8, {5: 9}), (6, 6, 6, 6, 60, {}),
+        (2.3, 2.3, 0.5, 0.5, 200, {}), (5.5, 9, 14, 14, 60, {}), (5, 1, 0.5, 0.5, 60, {}), (2.3, 2.3, 2.3, 5, 60, {}),
         (1.6, 1, 1.6, 1.6, 60, {}), (1.6, 1, 1.6, 3.3, 60, {}), (3.2, 2, 2.4, 2.4, 60, {}), (2, 1, 0.2, 4, 60, {}),
         (2.3, 0.8, 2.3, 2.3, 60, {}), (3.4, 1, 0.3, 1, 60, {}), (3.5, 1, 0.3, 1, 60, {}), (2.3, 1, 0.2, 4.5, 60, {}),
         (2.3, 2, 2, 2, 60, {}), (2.3, 2, 2.1, 2.1, 60, {}), (2.3, 2.3, 2.12, 0.2, 60, {}), (2.3, 1, 2.2, 0.2, 9, {}),
@@ -237,11 +225,14 @@ def _rules(losses):
 _TAIL, _MEAN, _ORDER = "losses[-20:]", "sum(tail) / len(tail)", "for word in found"
 first_look = exercise(
     "first_look", given=_kinds_of_curves, right=_rules, returns="one of the four words",
-    passed="Finite, the right start, and a fall: the first three questions to ask of any curve.",
-    wrong={
+    passed="Finite, the right start, and a fall: the first three questions to ask of any curve.", wrong={
         "NaN is neither larger nor smaller than any number, nor equal to itself, so no comparison finds it.": [
             ("not math.isfinite(last)", f"last == math.{what}") for what in ("inf", "nan")],
-        "`math.log10(10)` is 1, but the loss of a network that guesses is the natural one.": ("log(", "log10("),
+        "What happens on the way does not count: whether a run has diverged, its last loss alone decides.": [
+            ("math.isfinite(last)", "all(map(math.isfinite, losses))"), ("last > 2", "max(losses) > 2"),
+            ("last > 2", "sum(tail) / len(tail) > 2")],
+        "The first loss may be 1.5 times that of a network that guesses, the natural logarithm of 10, and no more.": [
+            ("log(", "log10("), ("1.5 * ", "")],
         "You judge the end by the very last loss, which may be a lucky or an unlucky batch.": (_MEAN, "last"),
         "You take the mean of all losses: a run that begins to learn late is called sick.": (_TAIL, "losses"),
         "You look at the lowest loss, and one lucky batch makes a flat curve healthy.": [
@@ -249,13 +240,11 @@ first_look = exercise(
         "You divide by 20 even where there are fewer losses than that.": ("len(tail)", "20"),
         "You look at other losses than the last 20.": [
             (_TAIL, f"losses[{part}]") for part in ("-10:", "-19:", "-21:", ":20", "20:", "-20:-1")],
-        "You compare the end with ln 10, not with the run's own first loss.": ("0.9 * first", "0.9 * math.log(10)"),
+        "The mean of the end is compared with 0.9 times the run's own first loss, not with another number.": [
+            ("0.9 * first", other) for other in ("0.9 * math.log(10)", "0.9 * max(losses)", "0.9 * tail[0]", "0.9")],
         "You call a run diverged that ends a little above its beginning; the rule asks for more than twice.": (
             "2 * first", "first"),
-        "The rules have an order: a run that grows without bound is diverged, wherever it began.": (
-            _ORDER, "for word in ('wrong scale', 'diverged', 'not learning', 'healthy')"),
-        "The rules have an order: whether a run is learning is the last question.": [
-            (_ORDER, f"for word in ({order}, 'healthy')") for order in (
+        "The rules have an order: `diverged` comes before the scale, and whether a run is learning comes last.": [
+            (_ORDER, f"for word in ({order}, 'healthy')") for order in ("'wrong scale', 'diverged', 'not learning'",
                 "'diverged', 'not learning', 'wrong scale'", "'not learning', 'diverged', 'wrong scale'")],
-    },
-)  # fmt: skip
+    })  # fmt: skip

@@ -104,7 +104,7 @@ ANSWERS = {
         right={"turned round": look(), "words": look("str(losses[-1]) in 'nan inf' or losses[-1] > 2 * losses[0]")},
         wrong={
             "twice is enough": (look("not losses[-1] < 2 * losses[0]"), "begins at 2 and ends at 4"),
-            "infinite once": (look("math.inf in losses or not losses[-1] <= 2 * losses[0]"), "be healthy, but"),
+            "infinite once": (look("math.inf in losses or not losses[-1] <= 2 * losses[0]"), "on the way"),
             "nothing for the healthy": (look(healthy="None"), "returns nothing"),
             "a word of its own": (look(healthy="'fine'"), "should be healthy, but it is fine"),
             "two faults": (look("losses[-1] > 2 * losses[0]", "losses[0] > 1.5 * math.log10(10)"), "no comparison"),
