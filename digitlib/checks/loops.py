@@ -62,6 +62,8 @@ learn_by_heart = exercise(
     passed="Zero, backward, step: a loop that learns eight images by heart is worth trusting with more.", wrong={
         "The gradients pile up from step to step: one line of the loop's ten is missing, or stands outside the loop.": [
             (_ZERO, ""), (_ZERO, "", "    for", "    optimizer.zero_grad()\n    for")],
+        "The loss is computed once, before the loop; every step needs one of its own.": (
+            "= F", "= loss if noted else F", "backward()", "backward(retain_graph=True)"),
         "The gradients are there, but the weights did not move: who makes the step?": ("optimizer.step()", "pass"),
         "The weights did not move: each step finds no gradient. In which order do `zero_grad`, `backward` and the step "
         "come?": (_ZERO, "", "backward()", "backward(); optimizer.zero_grad()"),
@@ -80,7 +82,8 @@ learn_by_heart = exercise(
         "With the sign turned round, the training makes the answers worse.": [
             (_LOSS, "-" + _LOSS), ("loss.backward()", "(-loss).backward()")],
         "Only a part of the images is used: the cross-entropy is that of all of them.": [
-            ("model(images), labels", f"model(images[{part}]), labels[{part}]") for part in (":8", "::2", ":1", ":-1")],
+            ("model(images), labels", f"model(images[{part}]), labels[{part}]") for part in (
+                ":8", "::2", ":1", ":-1", "(n := len(noted) % len(images)):n + 1")],
     })  # fmt: skip
 
 
@@ -157,15 +160,15 @@ def _small_epochs():
     for mode, sizes, num_epochs in (("training", (4, 4, 3), 3), ("evaluation", (5, 2), 4)):
         train, model = [_images(size) for size in sizes], _Probe().train(mode == "training")
         optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.5)
-        given = (model, lambda train=train: iter(train), _images(32, 0.5), optimizer, num_epochs)
+        given = (model, lambda train=train: iter(train), _images(320, 0.5), optimizer, num_epochs)
         yield f"a model that comes in {mode} mode", given
 
 
 def _watch_modes(run, model, train_batches, validation, optimizer, num_epochs):
     steps = _count_steps(optimizer)
     result = run(model, train_batches, validation, optimizer, num_epochs)
-    trained = [mode for _, mode, _, size in model.uses if size != 32]
-    judged = [(mode, recorded) for _, mode, recorded, size in model.uses if size == 32]
+    trained = [mode for _, mode, _, size in model.uses if size != 320]
+    judged = [(mode, recorded) for _, mode, recorded, size in model.uses if size == 320]
     return {
         "the number of validations": len(judged), "the number of steps": len(steps),
         model.ONE_MODE: all(own == inner for own, inner, _, _ in model.uses),
@@ -195,6 +198,7 @@ def _forgets_training_mode(model, train_batches, validation, optimizer, num_epoc
 
 _TRAIN, _READ = "    model.train()\n        for some", "right = model(images).argmax(dim=1) == labels"
 _NOTE = "accuracies.append(right.double().mean().item())"
+_LEARNT_NOTHING = "The model that was given has learnt nothing: train that one, not a copy or a new one."
 _VALIDATED = f"    model.eval()\n        with torch.no_grad(): {_READ}\n        {_NOTE}\n    "
 keep_dropout = exercise(
     "keep_dropout", given=_small_epochs, blank=_forgets_training_mode, observe=_watch_modes, plain=True, modes=False,
@@ -203,10 +207,12 @@ keep_dropout = exercise(
     passed="A validation changes the mode, so every epoch has to ask for training mode anew.", wrong={
         "From the second epoch on it still trains in evaluation mode. In which mode does an epoch leave the model to "
         "the next one?": (_TRAIN, "    for some", "    for _", "    model.train()\n    for _"),
-        "The training never asks for training mode, so dropout rests from the first validation on, or never works.": [
-            (_TRAIN, "    for some"), (_TRAIN, "    model.eval()\n        for some")],
+        "An epoch trains in evaluation mode: does each ask for training mode, and keep it to its last step?": [
+            (_TRAIN, "    for some"), (_TRAIN, "    model.eval()\n        for some"),
+            ("loss = F", "model.eval(); loss = F")],
         "Each epoch validates before it trains; the accuracies are those after each epoch.": (
             _READ, "pass", _NOTE, "pass", _TRAIN, _VALIDATED + _TRAIN),
+        _LEARNT_NOTHING: ("= []", "= []; trained = copy.deepcopy(model)", "entropy(model", "entropy(trained"),
         "The modes are right, but `zero_grad` is lost: the gradients pile up.": ("optimizer.zero_grad()", "pass"),
     })  # fmt: skip
 
@@ -283,8 +289,9 @@ fit_until = exercise(
     "fit_until", given=_goals, right=_until, observe=_watch_epochs, modes=False,
     returns="a list with the validation accuracy of each finished epoch",
     passed="One model and one optimizer, however many calls of `fit`: that is all it takes to go on.", wrong={
-        "The model that was given has learnt nothing: train that one, not a copy or a new one.": [
-            ("run = fit", "model = copy.deepcopy(model); run = fit"), ("= []", "= []; model = copy.deepcopy(model)")],
+        _LEARNT_NOTHING: [(old, f"model = copy.deepcopy(model); {old}") for old in ("run = fit", "found = []")],
+        "A new optimizer has lost what the old one kept of past gradients: go on with the one that was given.": (
+            "run = fit", "optimizer = torch.optim.Adam(model.parameters()); run = fit"),
         "It never looks at the goal: compare the newest validation accuracy after every single epoch.": [
             (">= goal", "> 9"), ("while len(found) < most_epochs", "for _ in range(most_epochs)", ">= goal", "> 9")],
         "It looks at the goal one epoch late: look at the newest accuracy after every single epoch.": (
@@ -292,7 +299,8 @@ fit_until = exercise(
         "The goal itself is enough, and your training goes on.": (">= goal", "> goal"),
         "It stops by the accuracy on the training images; the goal is meant for the validation images.": (
             "run.validation_accuracy[-1]", "run.train_accuracy[-1]"),
-        "These are the accuracies on the training images.": ("+= run.validation", "+= run.train"),
+        "These are the accuracies on the training images.": [
+            ("+= run.validation", "+= run.train"), ("run.validation", "run.train")],
         "These are the losses of the validation, not its accuracies.": ("validation_accuracy\n", "validation_loss\n"),
         "After Ctrl-C it goes on with the next epoch: a History says whether it was interrupted.": (
             _CTRL_C, _CTRL_C.replace("break", "continue")),
