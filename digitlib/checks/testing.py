@@ -32,7 +32,7 @@ average_loss = exercise(
     passed="Each image counts once: the loss no longer depends on the size of the batches.",
     returns="one number, the mean loss of all images", wrong={
         "It still adds the means of the batches and divides by the number of images: each mean was divided once "
-        "before.": (_SIZE, ""),
+        "before.": [(_SIZE, ""), (_SIZE, "1 / len(some_labels) * ")],
         "This is the mean of the batch means. It is right while all batches are equally long; in a short last batch "
         "each image counts for more.": (_SIZE, "", _BY, f" / {_BATCHES}"),
         "The last batch may hold fewer images than `batch_size`, and integer division forgets it: count the images.": [
@@ -65,6 +65,7 @@ def _matrices():
             misread = taken.multinomial(int(kinds[number, 1]), replacement=True)
             confusion[number] += misread.bincount(minlength=num_classes)
         yield f"one of the matrices of {num_classes} classes", (confusion,)
+    yield "a class that is mostly read as another", (torch.tensor([[30, 45, 5], [6, 90, 4], [9, 8, 70]]),)
 
 
 def choice_first(right, run, *arguments):
@@ -96,13 +97,16 @@ weakest_class = exercise(
         "This is the class with the highest recall.": ("argmin", "argmax"),
         "This is the class whose interval has the lowest end; the class with the lowest recall was asked for.": [
             ("(hits / rows)", f"{_ENDS}[:, 0]"), ("(hits / rows)", f"{_ENDS}[:, 1]")],
+        "The right answers stand on the diagonal; the largest number of a row may be a mistake.": (
+            "confusion.diag()", "confusion.amax(1)"),
         "Your answer is class 0 every time: is a share rounded down to 0 on the way, as `//` does?": ("/", "//"),
         "You count the classes from 1; digits begin with 0.": ("number, low", "number + 1, low"),
         "Your three numbers come in another order: the class first, then the lower and the upper end.": [
             ("number, low, high", "low, high, number"), ("number, low, high", "number, high, low")],
         "The interval is that of other counts: a recall rests on the images of its class alone, its row.": [
             ("rows[number]", "confusion[:, number].sum()"), ("rows[number]", "rows.sum()"),
-            ("rows[number]", "rows.sum()", "hits[number]", "hits.sum()"), ("hits[number]", "(rows - hits)[number]")],
+            ("rows[number]", "rows.sum()", "hits[number]", "hits.sum()"), ("hits[number]", "(rows - hits)[number]"),
+            ("int(hits[number])", "(hits / rows)[number].item()")],
     })  # fmt: skip
 
 
@@ -139,9 +143,11 @@ paired_p_value = exercise(
                  ("one & ~other", "(first != second) & ~other"), ("other & ~one", "(first != second) & ~one")],
         "You toss a coin for images that do not split the two: what both read right, or both wrong, is no toss.": [
             (_NUM, "n, least = len(labels)"), (_NUM, "n, least = int((one | other).sum())"), ("2**n", "2**len(labels)"),
-            ("one & ~other", "one", "other & ~one", "other"), ("one & ~other", "~other", "other & ~one", "~one")],
+            ("one & ~other", "one", "other & ~one", "other"), ("one & ~other", "~other", "other & ~one", "~one"),
+            ("one & ~other", "one"), ("other & ~one", "other"), ("one & ~other", "one & other")],
         "It works only while one certain network wins; it may be either.": [(_LEAST, "a\n"), (_LEAST, "b\n")],
-        "It counts from the loser's wins up, which is nearly everything; count from the winner's.": ("max", "min"),
+        "Your p-value is always 1: does it count from the loser's wins up, or by `perm`, which counts orders too?": [
+            ("max", "min"), ("comb", "perm")],
         "This is the chance of exactly this outcome; the more uneven ones count too.": [
             ("n + 1", "least + 1"), ("n + 1", "least + 1", _P, "tail")],
         "This is the approximation by a chi-square distribution; with so few images take the coins themselves.": [
