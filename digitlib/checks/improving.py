@@ -21,7 +21,8 @@ def _mix_ups():
         pairs = [(digits[true], digits[read]) for true, read, times in counts for _ in range(int(times))]
         often = random.sample(range(30, 60), 10)
         pairs += [(digit, digit) for digit in range(10) if digit != i for _ in range(often[digit])]
-        yield f"predictions of {len(pairs)} images", tuple(torch.tensor(random.sample(pairs, len(pairs))).T)
+        told = f"{len(pairs)} images, in which {min(a, b)} and {max(a, b)} are mixed up most, 11 times"
+        yield told, tuple(torch.tensor(random.sample(pairs, len(pairs))).T)
     one, other = random.sample(range(10), 2)
     yield "three images, one of them misread", (torch.tensor([one, 3, 3]), torch.tensor([other, 3, 3]))
 
@@ -47,7 +48,8 @@ most_confused = exercise(
         "You choose each digit on its own, by its mistakes; the two need not be mixed up with each other.": [
             ("divmod(int((table + table.T).argmax()), 10)", pair) for pair in (
                 "table.sum(1).topk(2).indices.tolist()", "(table + table.T).sum(1).topk(2).indices.tolist()",
-                "int(table.sum(1).argmax()), int(table.sum(0).argmax())")],
+                "int(table.sum(1).argmax()), int(table.sum(0).argmax())",
+                "[int((table + table.T).triu().sum(dim).argmax()) for dim in (1, 0)]")],
     })  # fmt: skip
 
 
@@ -92,7 +94,7 @@ difference_of_means = exercise(
         "That is the square of the standard error; a root is missing.": (") ** 0.5", ")"),
         "Independent errors partly cancel: their squares, the variances, are added, and the root comes last.": [
             (_ERROR, "a.std() / n**0.5 + b.std() / m**0.5"), (_ERROR, "a.std() / n + b.std() / m"), ("var()", "std()"),
-            (_SQUARE, "abs(a.var() / n - b.var() / m)")],
+            (_SQUARE, "abs(a.var() / n - b.var() / m)"), (" / n +", " / n -")],
         "That is the error of one mean alone; the other's is uncertain too.": [
             (_SQUARE, "a.var() / n"), (_SQUARE, "b.var() / m")],
     })  # fmt: skip
@@ -167,11 +169,7 @@ def _look_at_names(run, num_correct, num_images, published):
 
 def _covered(num_correct, num_images, published):
     low, high = accuracy_interval(num_correct, num_images)
-    names = []
-    for name, error in published.items():
-        if low <= 1 - error / 100 and 1 - error / 100 <= high:
-            names.append(name)
-    return names
+    return [name for name, error in published.items() if low <= 1 - error / 100 and 1 - error / 100 <= high]
 
 
 _SHARE, _OWN = "1 - error / 100", "num_correct / num_images"
@@ -190,7 +188,7 @@ covered_results = exercise(
         "Compare like with like: error or accuracy, shares or percent, and the lower end first.": [
             (_SHARE, other) for other in ("error", "error / 100", "1 - error", "100 - error", "100 * error")],
         "You return every name; compare each error with the interval.": (f"{_LOW} and {_HIGH}", "True"),
-        "Your list never has more than one name, but an interval may cover several: is there a `return` too soon?": [
-            ("return names", "return names[:1]"),
-            ("return names", f"return [min(published, key=lambda name: abs(1 - published[name] / 100 - {_OWN}))]")],
+        "Your list ends too soon, and an interval may cover several names: is a `return` or `break` too early?": [
+            ("high]", "high][:1]"), (_HIGH, f"{_HIGH} and name == next(iter(published))"),
+            ("    low", f"    return [min(published, key=lambda n: abs(1 - published[n] / 100 - {_OWN}))]\n    low")],
     })  # fmt: skip
