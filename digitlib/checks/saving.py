@@ -4,7 +4,7 @@ import copy  # noqa: F401 (for changes of right answers)
 import random
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -70,8 +70,8 @@ best_weights = exercise(
     "best_weights", given=_courses, blank=_keeps_the_living_ones, returns="a state dict, whose values are tensors",
     right=change(_keeps_the_living_ones, "model.state_dict()", _COPY), observe=_watch_course,
     passed="A state dict holds the living tensors: whoever keeps it for later keeps a copy of each.", wrong={
-        "The weights that you return are those of the last step, whatever its score. Training goes on changing them: "
-        "does your answer hold tensors of its own?": [
+        "The weights that you return are those of the last step, whatever its score. Are they kept after a new best "
+        "one alone, and in tensors of their own, which training does not change?": [
             (_COPY, "dict(model.state_dict())"), ("return best", f"return {_COPY}")],
         "`BatchNorm`'s running averages are missing: they are no parameters, and belong to the state dict too.": (
             _COPY, "{name: each.detach().clone() for name, each in model.named_parameters()}"),
@@ -88,19 +88,10 @@ class _Surprise:
         return exec, ("from digitlib.checks import saving; saving._RAN.append(1)",)
 
 
-@contextmanager
-def _folder():
-    """Give a folder while the cases are drawn; tempfile's own warns where Python collects them half drawn."""
-    folder = Path(tempfile.mkdtemp())
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
 def _files():
     weights = {"fc.weight": torch.randn(3, 2), "fc.bias": torch.randn(3)}
-    with _folder() as folder:
+    with ExitStack() as end:  # tempfile's own folder warns where Python collects the cases half drawn
+        end.callback(shutil.rmtree, folder := Path(tempfile.mkdtemp()))
         for case, content in (
             ("weights alone", weights), ("a list of tensors", [torch.randn(3), torch.randn(2)]),
             ("weights, a number and a list", {"state_dict": weights, "mean": 0.13, "classes": [3, 5]}),
@@ -162,7 +153,8 @@ opens_safely = exercise(
 
 
 def _strangers():
-    with _folder() as folder:
+    with ExitStack() as end:
+        end.callback(shutil.rmtree, folder := Path(tempfile.mkdtemp()))
         path = folder / "stranger.pth"
         for num, dropout in ((1, 0.0), (3, 0.6), (2, 0.0)):
             options = {"hidden_size": random.randint(8, 12), "num_channels": [3, 6], "dropout": dropout}
@@ -199,8 +191,8 @@ read_with_file = exercise(
     passed="The file says which network it is and how its images were prepared; you believed it, and ran no code.",
     wrong={
         _LATE: ("load(path)", "load(path, weights_only=False)"),
-        "The weights do not fit the network that you build: the file says with which options its own was built.": (
-            'CNN(**file["options"])', "CNN()"),
+        "The weights do not fit the network: it is built with the `options` of the file, and loads its `state_dict`.": [
+            ('CNN(**file["options"])', "CNN()"), ('(file["state_dict"])', "(file)")],
         "The options have names: each is for the argument of that name, whatever their order in the file.": (
             '**file["options"]', '*file["options"].values()'),
         "Two calls with one file give different logits: dropout is on. Which mode is the network in?": (".eval()", ""),
@@ -271,10 +263,16 @@ centred = exercise(
         "Rows and columns have changed places: the image is moved along the wrong axes.": (_MOVE, "(right, down)"),
         "The image is moved by the right number of pixels, but the other way.": (_MOVE, "(-down, -right)"),
         "Only rows or only columns were moved; both should be.": [(_MOVE, "(down, 0)"), (_MOVE, "(0, right)")],
-        "You put the middle of the box around the ink in the middle; heavy strokes should count for more.": (
-            _PLACE, f"[14 - (27 - (x.max() - x.min()).item()) // 2 + x.min().item() {_BOX}"),
+        "You put the middle of the box around the ink in the middle; heavy strokes should count for more.": [
+            (_PLACE, f"[14 - (27 - (x.max() - x.min()).item()) // 2 + x.min().item() {_BOX}"),
+            (_PLACE, f"[(x.min() + x.max()).item() / 2 {_BOX}")],
         "Weigh each pixel by how bright it is: twice as bright, twice as much.": [
-            (_INK, "(image > 0).double()"), (_INK, "image.double() ** 2"), (_PLACE, f"[x.median().item() {_BOX}")],
+            (_INK, "(image > 0).double()"), (_INK, "image.double() ** 2"), (_PLACE, f"[x.median().item() {_BOX}"),
+            (_INK, "(image > 128).double()"), (_PLACE, "divmod(int(image.argmax()), 28)"),
+            (_PLACE, "[int(image.sum(dim).argmax()) for dim in (1, 0)]")],
+        "The sum of place times weight is divided by the sum of the weights, and by no other number.": [
+            (_PLACE, f"[((ink.sum(dim) * torch.arange(28)).sum() / {other}).item() for dim in (1, 0)]")
+            for other in ("(image > 0).sum()", "28", "784")],
         "Your result is a pixel off or so: the goal is 14, 14, counted from 0, and shifts are to be rounded.": [
             ("14", "13"), ("14", "15"), ("14", "13.5"), ("round(", "int(")],
         "The pixels were scaled to 0 to 1; only their place should change.": ("image.roll", "(image / 255).roll"),
