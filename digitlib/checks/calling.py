@@ -109,7 +109,7 @@ def _functions(answer: object) -> list[types.FunctionType]:
     if isinstance(answer, functools.partial):
         return _functions(answer.func)
     if isinstance(answer, type):
-        return [value for value in vars(answer).values() if isinstance(value, types.FunctionType)]
+        return core.methods(answer)
     answer = inspect.unwrap(answer) if callable(answer) else answer
     answer = getattr(answer, "__func__", answer)
     return [answer] if isinstance(answer, types.FunctionType) else []

@@ -1,7 +1,7 @@
 """What every check shares: the result, the blank stub, and a safe way to call a stranger's code.
 
 A check is a function of one answer: a function, a class or a value that a student wrote. It raises `NotYet` with a
-hint at the first property that fails, and returns at the end. The decorator `exercise` makes a `Result` of both.
+hint at the first property that fails, and returns at the end. `exercise` makes a `Result` of both.
 """
 
 import builtins
@@ -58,56 +58,45 @@ class Result:
     def _repr_html_(self) -> str:
         message = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.message, quote=False))
         style = f"border-left: 4px solid {_COLOURS[self.status]}; padding: 0.2em 0.8em;"
-        return (
-            f'<div role="status" style="{style}">{_MARKS[self.status]} <strong>{_TITLES[self.status]}</strong> '
-            f"{message}</div>"
-        )
+        title = f"{_MARKS[self.status]} <strong>{_TITLES[self.status]}</strong>"
+        return f'<div role="status" style="{style}">{title} {message}</div>'
 
 
-def exercise(*, passed: str, blank: object = None) -> Callable:
+def exercise(body: Callable[[object], None], passed: str, blank: object = None) -> Callable[[object], Result]:
     """Turn a function of one answer into a check: it returns a Result, and never raises.
 
     The check's random numbers are new each time, and those of the notebook go on as if it had not been called.
 
     Args:
         passed: what to tell a student whose answer is right; better one thing to remember than praise.
+        body: raises NotYet where an answer is not right.
         blank: the stub, where it is more than an empty body: the program of a bug hunt, as it stands there.
     """
+    name = body.__name__
 
-    def decorate(body: Callable[[object], None]) -> Callable[[object], Result]:
-        @functools.wraps(body)
-        def check(answer: object = None) -> Result:
-            from digitlib.checks.calling import broken_cell, not_own_work  # here: that module needs this one
+    @functools.wraps(body)
+    def check(answer: object = None) -> Result:
+        from digitlib.checks.calling import broken_cell, not_own_work  # here: that module needs this one
 
-            try:
-                if broken := broken_cell(body.__name__):
-                    raise NotYet(
-                        f"The cell with your answer did not run: {broken}. Mend it, and run it again."
-                    )
-                if is_blank(answer, blank):
-                    return Result(body.__name__, NOT_ATTEMPTED, _BEGIN)
-                expect(
-                    not not_own_work(answer),
-                    "This comes from `digitlib` itself; the exercise asks for yours.",
-                )
-                with _own_state(), _quiet() as printed:
-                    body(answer)
-                note = " (What your answer printed is left out here.)" if printed.getvalue() else ""
-                return Result(body.__name__, PASSED, passed + note)
-            except NotYet as hint:
-                return Result(body.__name__, NOT_YET, str(hint))
-            except (Exception, SystemExit, TooSlow) as error:  # an answer of a kind that nobody foresaw
-                return Result(
-                    body.__name__,
-                    NOT_YET,
-                    f"The check could not use your answer ({describe(error)}). Compare what it takes and returns "
-                    "with what the exercise asks for.",
-                )
+        try:
+            if broken := broken_cell(name):
+                raise NotYet(f"The cell with your answer did not run: {broken}. Mend it, and run it again.")
+            if is_blank(answer, blank):
+                return Result(name, NOT_ATTEMPTED, _BEGIN)
+            if not_own_work(answer):
+                raise NotYet("This comes from `digitlib` itself; the exercise asks for yours.")
+            with _own_state(), _quiet() as printed:
+                body(answer)
+            note = " (What your answer printed is left out here.)" if printed.getvalue() else ""
+            return Result(name, PASSED, passed + note)
+        except NotYet as hint:
+            return Result(name, NOT_YET, str(hint))
+        except (Exception, SystemExit, TooSlow) as error:  # an answer of a kind that nobody foresaw
+            told = f"The check could not use your answer ({describe(error)})."
+            return Result(name, NOT_YET, f"{told} Compare what it takes and returns with the exercise.")
 
-        CHECKS[body.__name__] = check
-        return check
-
-    return decorate
+    CHECKS[name] = check
+    return check
 
 
 def expect(condition: object, hint: str) -> None:
@@ -186,17 +175,15 @@ def is_blank(answer: object, blank: object = None) -> bool:
     if answer is None or answer is ...:
         return True
     if isinstance(answer, type):
-        methods = [value for value in vars(answer).values() if isinstance(value, types.FunctionType)]
-        if isinstance(blank, type):
-            stub = [value for value in vars(blank).values() if isinstance(value, types.FunctionType)]
-            return [_program(each.__code__) for each in methods] == [_program(each.__code__) for each in stub]
-        return any(is_blank(method) for method in methods)
-    if not isinstance(answer, types.FunctionType):
-        return False
-    program = _program(answer.__code__)
-    return program in _EMPTY or (
-        isinstance(blank, types.FunctionType) and program == _program(blank.__code__)
-    )
+        own, stub = ([_program(each.__code__) for each in methods(kind)] for kind in (answer, blank))
+        return own == stub if isinstance(blank, type) else any(each in _EMPTY for each in own)
+    own, stub = (isinstance(each, types.FunctionType) and _program(each.__code__) for each in (answer, blank))
+    return bool(own) and own in [*_EMPTY, stub]
+
+
+def methods(kind: object) -> list[types.FunctionType]:
+    """Return the functions that stand in a class."""
+    return [each for each in getattr(kind, "__dict__", {}).values() if isinstance(each, types.FunctionType)]
 
 
 def _program(code: types.CodeType) -> list:

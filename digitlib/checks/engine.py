@@ -281,4 +281,4 @@ def exercise(name: str, **declared) -> Callable[[object], core.Result]:
     body.__name__, body.__module__ = name, declaration.given.__module__
     body.__doc__ = f"Say whether an answer to the exercise {name} is right, or what stands in its way."
     DECLARED[name] = declaration
-    return core.exercise(passed=declaration.passed, blank=declaration.blank)(body)
+    return core.exercise(body, declaration.passed, declaration.blank)
