@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from digitlib.checks.comparing import same
-from digitlib.checks.core import as_numbers, graph_of
+from digitlib.checks.core import as_numbers, names_of
 from digitlib.checks.engine import change, exercise
 
 
@@ -38,8 +38,8 @@ def _watch_cost(run, logits, labels):
     if not number.isfinite():
         return {"the loss is a finite number": False}
     facts = {"the loss is a finite number": True, "the result": result} | _gradient(run, result, own, logits)
-    used = graph_of(run, logits, labels) if len(labels) == 3 else ""
-    by_hand = "Nll" not in used and "CrossEntropy" not in used
+    used = names_of(run, logits, labels) if len(labels) == 3 else ""
+    by_hand = "nll_loss" not in used and "cross_entropy" not in used
     return facts | {"it is built of logarithms and exponentials": by_hand}
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from digitlib.checks.comparing import same
-from digitlib.checks.core import graph_of
+from digitlib.checks.core import names_of
 from digitlib.checks.engine import change, exercise
 
 
@@ -67,8 +67,7 @@ stack = exercise(
         "Another function stands between the layers. ReLU makes negative numbers 0, and leaves the others alone.": [
             ("F.relu(x)", f"{name}(x)") for name in (
                 "torch.sigmoid", "torch.tanh", "F.leaky_relu", "F.gelu", "F.elu", "torch.abs", "x - F.relu")],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _images_and_kernels():
@@ -88,10 +87,17 @@ def _slide(image, kernel, stride):
     return sums
 
 
+def _watch_map(run, image, kernel, stride):
+    own = stride < 4 or "conv" not in names_of(run, image, kernel, stride)
+    return {"the result": run(image, kernel, stride), "it is built of loops": own}
+
+
 convolve = exercise(
     "convolve", given=_images_and_kernels, right=_slide, returns="the map, float32 (rows, columns)", dtype=False,
-    passed="One small window everywhere; a larger stride makes a smaller map.",
+    passed="One small window everywhere; a larger stride makes a smaller map.", observe=_watch_map,
     wrong={
+        "The map is right, but it is torch's. Build it yourself, with loops.":
+            lambda image, kernel, stride: F.conv2d(image[None, None], kernel[None, None], stride=stride)[0, 0],
         "You turn the kernel by 180°, as mathematicians do; networks lay it on as it is.": (
             "kernel)", "kernel.flip(0, 1))"),
         "The kernel is upside down, mirrored or transposed; lay it on as it is.": [
@@ -118,8 +124,7 @@ convolve = exercise(
             ("    return", "        return"), ("    return", "            return")],
         "Negative sums have become 0, by a ReLU or `max`: in a map they stay.": ("return sums", "return sums.relu()"),
         "Rows and columns of your map have changed places.": [("return sums", "return sums.T"), ("[i, j]", "[j, i]")],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _rows_of_logits():
@@ -135,7 +140,7 @@ def _watch_rows(run, logits):
     result, last = run(logits), logits.shape == (2, 4)
     if isinstance(result, Tensor) and not result.isfinite().all():
         return {"all numbers are finite": False}
-    own = not last or "Softmax" not in graph_of(run, logits.clone().requires_grad_())
+    own = not last or "softmax" not in names_of(run, logits)
     return {"all numbers are finite": True, "the result": result, "it is built of exponentials and sums": own}
 
 
@@ -165,7 +170,8 @@ softmax_of_rows = exercise(
         "These are logarithms, as `log_softmax` gives them.": ("powers / total", "(powers / total).log()"),
         "Sigmoid looks at each logit alone, so its rows do not add up to 1.": ("powers / total", "logits.sigmoid()"),
         "You divide by the sum of the logits; take the exponentials first, which are positive.": (_EXP, "logits"),
-        "You divide by the mean of the exponentials; divide by their sum.": ("powers.sum", "powers.mean"),
+        "You divide by the mean of the exponentials, or by the length of their vector; divide by their sum.": [
+            ("powers.sum", "powers.mean"), ("sum(1", "norm(2, 1")],
         "Softmax has been taken twice.": ("powers / total", "(powers / total).softmax(1)"),
         "You raise another number to the logits; softmax raises e.": [
             (_EXP, "2 ** (logits - shift)"), (_EXP, "10 ** (logits - shift)")],
@@ -175,8 +181,8 @@ softmax_of_rows = exercise(
         "is: subtract.": [("logits - shift", "logits / shift"), ("- shift)", "/ logits.std(1, keepdim=True))")],
         "Shift all logits of a row alike, by its own largest: not column by column, nor above the line alone.": [
             (_MAX, "amax(0)"), ("powers.sum", "logits.exp().sum")],
-        "With logits of 1,000 the result is no number: e to such a power is too large for a float. Only differences "
-        "between logits count, so make the logits smaller first.": (" - shift", ""),
+        "With logits of 1,000 the result is no number: powers of e are too large for a float, or all 0. Only "
+        "differences between logits count: what can be subtracted first?": (" - shift", ""),
         "What you subtract has to suit each row: its own largest logit, so that no power is too large and no sum is 0.":
             [(_MAX, what) for what in (
                 "max()", "mean(1, keepdim=True)", "mean()", "amin(1, keepdim=True)", "new_tensor(1000.0)")],
@@ -185,5 +191,4 @@ softmax_of_rows = exercise(
             ("(logits - shift)", "(logits).nan_to_num()")],
         "Where a power was too large, or all were 0, another number stands now for `nan`, and is no probability.": [
             (" - shift", "", "powers / total", f"(powers / total).nan_to_num({n})") for n in ("", "1.0", "0.5")],
-    },
-)  # fmt: skip
+    })  # fmt: skip

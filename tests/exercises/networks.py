@@ -72,18 +72,20 @@ ANSWERS = {
         },
     ),
     "convolve": Answers(
-        right={"torch's": by_torch, "unfold": by_unfolding},
+        right={"unfold": by_unfolding},
         wrong={
+            "torch's": (by_torch, "The map is right, but it is torch's"),
             "kernel transposed": (lambda i, k, s: by_torch(i, k.T, s), "Kernel size can't be greater"),
             "whole numbers": (lambda i, k, s: by_torch(i, k, s).int(), "int32, where float32"),
             "all axes": (lambda i, k, s: by_torch(i, k, s)[None, None], "an axis of length 1"),
-            "bias": (lambda i, k, s: by_torch(i, k, s) + 1, "Each number is 1 too large"),
+            "bias": (lambda i, k, s: by_unfolding(i, k, s) + 1, "Each number is 1 too large"),
             "two faults: turned, and a ReLU": (lambda i, k, s: by_torch(i, k.flip(0, 1), s).relu(), "by 180°"),
         },
     ),
     "softmax_of_rows": Answers(
         right={
             "row by row": lambda logits: torch.stack([over((row - row.max()).exp()) for row in logits]),
+            "normalize": lambda z: F.normalize((z - z.amax(1, keepdim=True)).exp(), p=1),
             "by differences": lambda logits: 1 / (logits[:, None, :] - logits[:, :, None]).exp().sum(dim=2),
         },
         wrong={
