@@ -94,9 +94,7 @@ def explained(right: object, found: object, wrong: object, tolerance: float) -> 
     off = ~torch.isclose(found, right, rtol=tolerance, atol=tolerance)
     alike = off & torch.isclose(found, wrong, rtol=tolerance, atol=tolerance)
     share = (alike.sum() / off.sum().clamp(min=1)).item()
-    few = (
-        found[alike].unique().numel() < 3
-    )  # such agree by chance, unless they are all that is off, and no whole ones
+    few = found[alike].unique().numel() < 3  # by chance, unless they are all that is off, and no whole ones
     return 0.0 if share <= 0.25 or (few and (share < 1 or _whole(found[alike]))) else share
 
 
@@ -122,7 +120,8 @@ def kind_fault(exercise, what: str, right: object, found: object) -> str | None:
         told = f"{name} should be a tensor, but it is {is_a}: asked is {exercise.returns}."
         return None if number else told
     kind = next((kind for kind in (list | tuple, dict, bool, str) if isinstance(right, kind)), object)
-    return None if isinstance(found, kind) else f"{name} should be {exercise.returns}, but it is {is_a}."
+    asked = exercise.returns if what == "the result" else describe_value(right)
+    return None if isinstance(found, kind) else f"{name} should be {asked}, but it is {is_a}."
 
 
 def _tensor_fault(exercise, name: str, right: Tensor, found: Tensor) -> str | None:
@@ -192,7 +191,7 @@ def general_fault(exercise, cases: dict[str, list[tuple]], everywhere: bool) -> 
     numbers = [tuple(map(as_numbers, pair)) for _, *pair in off]
     if any(one is None or other is None or one.shape != other.shape for one, other in numbers):
         return None
-    if any(other.isnan().any() and not one.isnan().any() for one, other in numbers):
+    if all(other.isnan().any() and not one.isnan().any() for one, other in numbers):
         return "Your result holds NaN (not a number): was something divided by zero?"
     for hint, test in FAULTS.items():
         if all(test(*pair) for pair in numbers):
@@ -278,8 +277,7 @@ def explain(what: str, right: object, found: object, tolerance: float) -> str:
 
 def _short(value: object) -> str:
     value = list(value) if isinstance(value, dict) else value
-    plain = isinstance(value, bool | int | float | None) or (
-        isinstance(value, list | tuple) and len(value) < 8
-    )
+    short = isinstance(value, list | tuple) and len(value) < 8
+    plain = short or isinstance(value, bool | int | float | None)
     text = value if isinstance(value, str) else repr(value) if plain else ""
     return text if 0 < len(text) < 90 else describe_value(value)

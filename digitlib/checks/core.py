@@ -69,6 +69,7 @@ def exercise(body: Callable[[object], None], passed: str, blank: object = None) 
     The check's random numbers are new each time, and those of the notebook go on as if it had not been called.
 
     Args:
+        body: raises NotYet where an answer is not right.
         passed: what to tell a student whose answer is right; better one thing to remember than praise.
         body: raises NotYet where an answer is not right.
         blank: the stub, where it is more than an empty body: the program of a bug hunt, as it stands there.
@@ -128,7 +129,7 @@ def names_of(run: Callable, *given) -> str:
 def describe(error: BaseException) -> str:
     """Return an exception as one short line."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
+    return f"{type(error).__name__}: {text[:160].rstrip('.')}" if text else type(error).__name__
 
 
 def describe_value(value: object) -> str:
@@ -151,6 +152,8 @@ def describe_value(value: object) -> str:
 def as_numbers(value: object) -> Tensor | None:
     """Return numbers, or a list of numbers, as a float64 tensor; None where a value is something else."""
     if isinstance(value, Tensor | np.ndarray):
+        if isinstance(value, np.ndarray):
+            value = value.astype(value.dtype.newbyteorder("="))
         value = torch.as_tensor(value).detach()
         return None if value.is_complex() else value.double()
     if isinstance(value, list | tuple) and value:

@@ -166,13 +166,10 @@ def _known(looked: Looked) -> str | None:
 
 def _agrees(looked: Looked, answer: Callable) -> bool:
     """Tell whether a wrong answer gives just what was found; the first case where it does not ends the search."""
-    cases = zip(looked.found, look(looked.exercise, answer, looked.seed))
-    pairs = (
-        pair
-        for one, other in cases
-        for pair in [(one["seen"], other["seen"]), (one["after"], other["after"])]
+    return all(
+        same([one["seen"], one["after"]], [other["seen"], other["after"]], looked.exercise.tolerance)
+        for one, other in zip(looked.found, look(looked.exercise, answer, looked.seed))
     )
-    return all(same(*pair, looked.exercise.tolerance) for pair in pairs)
 
 
 def _changes(exercise: Exercise, most: int | None = None) -> list[tuple[str, tuple]]:
@@ -209,12 +206,15 @@ def _meddling(looked: Looked) -> str | None:
 
 def _never_read(looked: Looked) -> str | None:
     """Return a hint where an argument is never read, and a variable of the notebook is."""
+    never, other = _unread(looked), borrowed(looked.answer)
+    told = "It uses the notebook's `{}`, which is the same whatever your function is given."
+    return f"{never}. {told.format(other[0])}" if never and other else None
+
+
+def _unread(looked: Looked) -> str:
+    """Return that an argument is never read, where one is that the right answer reads, or nothing."""
     never = [name for name in unread(looked.answer) if name not in unread(looked.exercise.right)]
-    other = borrowed(looked.answer)
-    if not never or not other:
-        return None
-    told = f"Your function never reads its argument `{never[0]}`. It uses the notebook's `{other[0]}`"
-    return f"{told}, which is the same whatever your function is given."
+    return f"Your function never reads its argument `{never[0]}`" if never else ""
 
 
 def _raised(looked: Looked) -> str | None:
@@ -240,20 +240,23 @@ def _general(looked: Looked) -> str | None:
 
 
 def _partly(looked: Looked) -> str | None:
-    """Return the hint of the misconception that explains most of what is off, and a quarter of it at least."""
-    exercise, best, most = looked.exercise, None, 0.0
+    """Return the hint of the misconception that explains most: a quarter of what is off, and in half of the cases."""
+    exercise, best, num_off = looked.exercise, None, sum(map(bool, looked.off))
+    most = num_off / 4
     for hint, wrong in examples(exercise).items():
         for each in wrong:
             seen = look(exercise, made(exercise.right, each), looked.seed)
-            share = sum(_share(exercise, *case) for case in zip(looked.off, looked.right, seen))
-            best, most = (hint, share) if share > most else (best, most)
-    return best if most > sum(map(bool, looked.off)) / 4 else None
+            shares = [_share(exercise, *case) for case in zip(looked.off, looked.right, seen)]
+            often = sum(map(bool, shares)) >= num_off / 2  # one small case may agree by chance
+            best, most = (hint, sum(shares)) if often and sum(shares) > most else (best, most)
+    return best
 
 
 def _share(exercise: Exercise, off: list[tuple], right: dict, seen: dict) -> float:
-    """Return how many of the parts that are off in one case are just what a wrong answer gives."""
+    """Return how many parts that are off in one case are just what a wrong answer gives, less a bit for others."""
     other = {what: part for what, _, part in differences(exercise, right, seen)}
-    return sum(explained(*pair, other[what], exercise.tolerance) for what, *pair in off if what in other)
+    alike = sum(explained(*pair, other.pop(what), exercise.tolerance) for what, *pair in off if what in other)
+    return max(alike - len(other) / 100, 0.0)
 
 
 def _pairs(looked: Looked) -> str | None:
@@ -268,7 +271,8 @@ def _rest(looked: Looked) -> str:
     number = next(number for number, off in enumerate(looked.off) if off)
     others = " All other cases are right." if sum(map(bool, looked.off)) == 1 < len(looked.off) else ""
     told = explain(*looked.off[number][0], looked.exercise.tolerance)
-    return f"For {looked.right[number]['case']}: {told}{others}"
+    never = f" {never}, or overwrites it." if (never := _unread(looked)) else ""
+    return f"For {looked.right[number]['case']}: {told}{others}{never}"
 
 
 def exercise(name: str, **declared) -> Callable[[object], core.Result]:
