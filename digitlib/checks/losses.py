@@ -85,8 +85,7 @@ cross_entropy_by_hand = exercise(
         "probability becomes 0. Stay with logarithms.": ("log_softmax(1)", "softmax(1).log()"),
         "Your loss is right for small logits, but not for logits of 1,000. Is something cut off, or added, to keep the "
         "logarithm finite?": [("log_softmax(1)", f"softmax(1).add(1e-{n}).log()") for n in range(6, 16)],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _some_images():
@@ -147,8 +146,7 @@ loss_and_confidence = exercise(
             "return loss", "return loss.detach()"),
         "The numbers are right, but one is a plain number, where a tensor is asked for.": [
             (", confidence", ", confidence.item()"), ("return loss", "return loss.item()")],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 class _Bowl:
@@ -170,7 +168,7 @@ def _bowls():
     torch.optim.SGD([torch.zeros(1, requires_grad=True)]).zero_grad()
     for rates, num_steps in (
         ([0.03, 0.4, 0.1, 0.005], 6), ([0.02, 0.3, 0.001, 0.08, 0.004], 5), ([50.5, 0.01, 0.07, 0.25], 7),
-        ([0.05, 0.3, 60.5, 0.1], 9), ([2.6, 0.9, 0.2], 3), ([0.2, 0.05], 1),
+        ([0.05, 0.3, 60.5, 0.1], 9), ([2.6, 0.9, 0.2], 3), ([1.8, 0.8, 0.05], 1),
     ):  # fmt: skip
         bowl = _Bowl(-3.0 if len(rates) == 3 else 0.1)
         yield f"the rates {rates} and num_steps={num_steps}", (bowl, 1 + torch.rand(3), rates, num_steps)
@@ -226,14 +224,15 @@ best_rate = exercise(
             for how in ("min", "mean", "sum") for part in ("", "[1:]", "[:-1]")],
         "You choose a rate whose loss is `nan` or `inf`. No comparison with `nan` is true: set them aside first.": [
             ("math.inf if math.isnan(end) else end", "end"), (_BEST, "int(torch.tensor(ends).argmin())")],
-        "You choose the rate with the highest loss; asked is the one with the lowest.": [
-            ("min(known)", "max(end for end in ends if end < 1e4)"), ("min(known)", "max(known)")],
+        "You choose the highest loss, the first that is finite, or a rate by its size; asked is the lowest loss.": [
+            ("min(known)", "max(end for end in ends if end < 1e4)"), ("min(known)", "max(known)"),
+            *[(f"rates[{_BEST}]", f"{pick}(rate for rate, end in zip(rates, ends) if end < 1e4)")
+              for pick in ("min", "max", "next")]],
         "The first thing is a place in the list; asked is the rate that stands there.": (f"rates[{_BEST}]", _BEST),
         "The first thing is the lowest loss; asked is the rate that reaches it.": (f"rates[{_BEST}]", "min(known)"),
         "The losses are right, but in another order than the rates: the first loss belongs to the first rate.": [
             (", ends", ", sorted(known)"), (", ends", ", ends[::-1]")],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _measured_gradients():
@@ -258,7 +257,12 @@ momentum_steps = exercise(
     wrong={
         "The steps go uphill: the sum shows where the loss grows, so step against it.": (_CHANGE, "rate * speed"),
         "Each step follows its own gradient alone; the gradients before it have no part in it.": (_NEXT, "slope"),
-        "Nothing fades: multiply the sum by `keep` before the new gradient is added.": (_NEXT, "speed + slope"),
+        "Nothing fades, or not by `keep`: multiply the sum by it before the new gradient is added.": [
+            (_NEXT, "speed + slope"), (_NEXT, "(1 - keep) * speed + slope")],
+        "All rows are the last step: one tensor, changed in place, stands in your list again and again.": (
+            "stack(changes)", "stack(len(changes) * changes[-1:])"),
+        "The rate belongs to the step alone; in the sum it is taken once more.": [
+            (_NEXT, "keep * speed + rate * slope"), (_NEXT, f"-rate * ({_NEXT})", _CHANGE, "speed")],
         "The new gradient is added whole: it is a sum that fades, not a mean with the shares `keep` and 1 − `keep`.": (
             _NEXT, "keep * speed + (1 - keep) * slope"),
         "`keep` is for the old sum; the new gradient is added whole.": [
@@ -270,8 +274,8 @@ momentum_steps = exercise(
             f"speed = {_NEXT}\n        changes.append({_CHANGE})", f"changes.append({_CHANGE}); speed = {_NEXT}"),
         "This looks a step ahead, as Nesterov's momentum does; the plain one steps along the sum.": (
             _CHANGE, "-rate * (keep * speed + slope)"),
-    },
-)  # fmt: skip
+        "The first gradient counts twice: the sum is empty at first.": ("0 * gradients[0]", "gradients[0]"),
+    })  # fmt: skip
 
 
 def _moments_of_adam():
@@ -311,5 +315,4 @@ adamw_step = exercise(
         "What decays is Adam's change; it should be the weights.": (_DECAY, "rate * (change + decay * change)"),
         "Each weight loses its share of what it was before the step, not of what the step has made of it.": (
             f"parameters - {_DECAY}", "(parameters - rate * change) * (1 - rate * decay)"),
-    },
-)  # fmt: skip
+    })  # fmt: skip

@@ -131,6 +131,10 @@ ANSWERS = {
             "moves the start": (sweep(moves_the_start), "changes its argument `start`"),
             "momentum": (sweep(lambda *given: by_optimizer(*given, momentum=0.9)), "4 of 4 numbers of result 2 of 2"),
             "changed places": (lambda *given: sweep(walk)(*given)[::-1], "changed places"),
+            "the first finite one": (
+                sweep(walk, lambda rates, ends: next(r for r, end in zip(rates, ends) if math.isfinite(end))),
+                "the first that is finite",
+            ),
             "rate alone": (lambda *given: sweep(walk)(*given)[0], "should be two things"),
             "two faults: a step too many, and the place": (
                 sweep(lambda f, p, r, n: walk(f, p, r, n + 1), lambda *given: given[0].index(lowest(*given))),
