@@ -43,11 +43,12 @@ idx_lengths = exercise(
             *[("4 + 4", f"{start} + 4") for start in (0, 1, 2, 3, 5, 8)], ("4 +", "0 +", "(axes)", "(axes + 1)"),
             (_LIST, "return [axes] + [")],
         "Not every file has as many axes: the header says how many there are. Which of its bytes is it?": [
-            (_AXES, f"axes = {axes}") for axes in ("3", "1", "header[2]")],
+            (_AXES, f"axes = {axes}") for axes in ("3", "header[2]")],
+        "You return one length, however many the header says there are: does a `return` end your loop too early?": (
+            _AXES, "axes = 1"),
         "The last of your lengths is made of pixels, behind the header's end, or it is missing.": [
             ("(axes)", "(axes - 1)"), ("(axes)", "(axes + 1)"), (_AXES, "axes = (len(header) - 4) // 4")],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _counted(num_images, batch_size):
@@ -67,7 +68,7 @@ count_batches = exercise(
     right=_counted, observe=_whole, returns="two numbers: of batches, and of images in the last one",
     wrong={
         "The ragged last batch is not counted. `//` leaves out what does not fill a batch.": [
-            (_MORE, "full, batch_size"), (_MORE, "full, rest"), (_MORE, "full, rest", _FITS, "return full, 0")],
+            (_MORE, "full, rest"), (_MORE, "full, batch_size"), (_MORE, "full, rest", _FITS, "return full, 0")],
         "The last batch gets what is left over, which is less than a full one.": (_MORE, "full + 1, batch_size"),
         "This is what the last batch lacks, not what it holds.": [
             (_MORE, "full + 1, batch_size - rest"), (_MORE, "full + 1, batch_size - rest", _FITS, "return full, 0")],
@@ -76,8 +77,7 @@ count_batches = exercise(
         "Where the division leaves no rest, the last batch is full, and not empty.": (_FITS, "return full, 0"),
         "There is no part of a batch, and also a small rest makes one: `/` is no help, nor is `round`.": [
             ("full +", "num_images / batch_size + 0 *"), ("full +", "round(num_images / batch_size) + 0 *")],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _generator():
@@ -127,8 +127,7 @@ three_parts = exercise(
         "Slices with a minus sign have a pitfall: `-0` is `0`, the beginning.": [
             (_BACK, f"return train, {part}, shuffled[-num_test:]") for part in (
                 "validation", "shuffled[-num_validation - num_test : -num_test]")],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _epoch(run, *given):
@@ -186,5 +185,4 @@ shuffled_epoch = exercise(
             ("len(images), batch_size)", "len(images) - batch_size + 1, batch_size)"),
         "A second epoch has the same order again: let the generator go on from where it was.": ("=generator", _FIXED),
         "The same seed gives different orders: use the generator that you are given.": (", generator=generator", ""),
-    },
-)  # fmt: skip
+    })  # fmt: skip

@@ -32,8 +32,7 @@ class_shares = exercise(
             ("counts.sum()", "num_classes"), ("counts.sum()", "counts.max()")],
         "Entry 0 belongs to class 0: the classes count from 0, and none is left out.": [
             ("counts.float()", other) for other in ("counts[1:]", "counts.roll(-1)", "counts.roll(1)")],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _variations():
@@ -73,13 +72,19 @@ most_typical = exercise(
             (_SQUARES, ".sum((1, 2))"), (_SQUARES, ".sum((1, 2)).abs()")],
         "You compare with one number; the mean image has a value for each place.": (_MEAN, "x.mean()"),
         "You compare each image with its own mean: average over the images.": (_MEAN, "x.mean((1, 2), keepdim=True)"),
-        "You measure each image's own size: subtract the mean image first.": (_TO, "x"),
+        "You measure each image's own size, or nearly so: subtract the mean image, computed in floats.": (_TO, "x"),
+        "A product with the mean image, or an angle, is no distance: subtract, square, add up.": [
+            (f"({_TO}){_SQUARES}", f"-torch.{product}(x.flatten(1), centre.flatten(){end})")
+            for product, end in (("mv", ""), ("cosine_similarity", ", -1"))],
+        "This compares with another image than the mean of all: its median, its first, or the mean of a few.": [
+            (_MEAN, other) for other in ("x.median(0).values", "x[0]", "x[:k].mean(0)")],
+        "These are distances; asked are the numbers of the images, in the order of their distances.": (
+            _FIRST, "return distances.sort().values[:k]"),
         "Your answer holds too few or too many numbers: asked are the first ones, as many as `k` says.": [
             ("[:k]", other) for other in ("", "[: k + 1]", "[: k - 1]", "[0]")],
         "You leave out the nearest image of all, but none has to be skipped.": ("[:k]", "[1 : k + 1]"),
         "These are ranks: entry i says at which place image i comes.": ("argsort()", "argsort().argsort()"),
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _groups():
@@ -126,5 +131,4 @@ leave_one_out = exercise(
             (_SELF, " + torch.inf * torch.eye(len(x))"),
         "Several neighbours vote in your answer; here the nearest other image decides alone.": [
             (_PICK, f"distances.argsort(dim=1)[:, :{n}]", _LOOK_UP, f"{_LOOK_UP}.mode(dim=1)[0]") for n in (3, 5)],
-    },
-)  # fmt: skip
+    })  # fmt: skip

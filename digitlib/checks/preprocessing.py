@@ -31,7 +31,7 @@ to_pixels = exercise(
     passed="Undoing a step is the best test of whether you know what it does.", wrong={
         "A float such as 252.9999 is cut off to 252. Make whole numbers another way.": [
             (".round()", ""), (".round()", ".clamp(0, 255)"), (".round()", ".clamp(0, 255).int()")],
-        "The mean is not added back: the background does not come out as 0.": [
+        "The mean is not added back, or on another scale: the background does not come out as 0.": [
             ("* std + mean", "* std"), ("std + mean", "std", "255 * shares", "255 * shares + mean")],
         "The deviation is not undone: the pixels were divided by it.": ("images * std", "images"),
         "The mean is subtracted once more, where it was subtracted before.": ("std + mean", "std - mean"),
@@ -161,8 +161,9 @@ prepared = exercise(
         "Each pixel, row or column has numbers of its own; one pair should serve all pixels.": [
             (".mean()", ".mean(0)"), *[(".mean()", f".mean({dims}, True)", ".std()", f".std({dims}, keepdim=True)")
                                        for dims in (0, (0, 1, 2), (0, 1, 3))]],
-        "First subtract the mean, then divide: the order matters.": (
-            _TRAIN, "train / source.std() - source.mean()", _NEW, "new / other.std() - other.mean()"),
+        "First subtract the mean, then divide: the order matters, and needs parentheses.": [
+            (_TRAIN, "train / source.std() - source.mean()", _NEW, "new / other.std() - other.mean()"),
+            (_TRAIN, "train - source.mean() / source.std()", _NEW, "new - other.mean() / other.std()")],
         "The images are brought to 0 to 1 by their extremes; asked is mean 0 and deviation 1.": (
             ".mean()", ".min()", ".std()", ".max().sub(train.min())"),
         "Either the images are divided by 255, or their statistics, but not both: divide before all else.": [

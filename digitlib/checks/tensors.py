@@ -27,12 +27,13 @@ def _read_names(run):
     answer = run()
     if not isinstance(answer, dict) or answer.keys() != _libraries().keys():
         return {"the result": answer}
-    names = {job: str(getattr(name, "__name__", name)).strip().lower() for job, name in answer.items()}
+    names = {job: str(getattr(name, "__name__", name)).strip() for job, name in answer.items()}
     for job, name in names.items():
-        own_job, what = _LIBRARIES.get(name, ("", "is none of the six names, as the task spells them"))
+        unknown = "", "is none of the six names, as the task spells them"
+        own_job, what = _LIBRARIES.get(name.lower(), unknown)
         if job != own_job:
             raise Raised(f'`{name[:30]}` {what}. Is that what the job "{job}" asks for?', f"{job} {name}")
-    return {"the result": names}
+    return {"the result": _libraries()}
 
 
 library_for = exercise(
@@ -69,32 +70,28 @@ brightened = exercise(
         "Something was scaled by 255; here pixels and numbers stay as they are.": [
             ("float()", "float() / 255"), (_SUM, f"({_SUM}) / 255"), ("= amounts", "= 255 * amounts")],
         "The numbers were multiplied with the pixels, or subtracted: add them.": [("+ a", "* a"), ("+ a", "- a")],
-        "Every image got the same number, or nothing. Each has one of its own.": [
+        "Each image has a number of its own in `amounts`; yours got the same number, or nothing, or another.": [
             ("+ added", plus) for plus in ("", *(f"+ amounts{one}" for one in ("[0]", ".mean()", ".max()", ".sum()")))],
         "The numbers have lost their fractions or their order, or add up from image to image: keep them as they are.": [
             ("= amounts", f"= amounts.{other}") for other in ("int()", "round()", "flip(0)", "cumsum(0)")],
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _look_at_noise(run, image, num_copies, seed):
     before = torch.get_rng_state()
     result = run(image, num_copies, seed)
     untouched = torch.equal(before, torch.get_rng_state())
+    again, other = (run(image, num_copies, each) for each in (seed, seed + 1_000))
     if not isinstance(result, Tensor) or result.shape != (num_copies, *image.shape):
         return {"the result": result}
     noise = result.detach() - image
     spread = min(noise.std(1).min(), noise.std(2).min()).item()  # over the rows, over the columns
-    pairs = itertools.combinations(noise.flatten(1).sort(1).values, 2)
+    alike = [same(*pair, 1e-4) for pair in itertools.combinations(noise.flatten(1).sort(1).values, 2)]
     found = f"from {noise.min() + 1e-3:.1f} to {noise.max():.1f}, with the mean {noise.mean():.1f} and the deviation"
     return {
-        "two calls with the same seed give the same copies": same(run(image, num_copies, seed), result, 1e-4),
-        "two different seeds give different copies": not same(
-            run(image, num_copies, seed + 1_000), result, 1e-4
-        ),
-        "the number of pairs of copies with the same random numbers": sum(
-            same(*pair, 1e-4) for pair in pairs
-        ),
+        "two calls with the same seed give the same copies": same(again, result, 1e-4),
+        "two different seeds give different copies": not same(other, result, 1e-4),
+        "the number of pairs of copies with the same random numbers": sum(alike),
         "each pixel of each copy has noise of its own": spread > 1e-3,
         "the noise": f"{found} {noise.std():.1f}",
         "torch's shared random numbers stay untouched": untouched,
@@ -127,8 +124,7 @@ noisy_copies = exercise(
         "Use a generator of its own.": [("torch.Generator()", "torch"), (", generator=generator", "")],
         "The noise adds up from copy to copy: each one should start from the image that was given.":
             ("image + torch", "(copies or [image])[-1] + torch"),
-    },
-)  # fmt: skip
+    })  # fmt: skip
 
 
 def _slopes():
@@ -184,6 +180,8 @@ descend = exercise(
         "The step uses the value of the function, where it should use its derivative.": ("x.grad\n", "value\n"),
         "The descent does not begin at `start`: keep it as it is, no whole number and not the 5 of the lesson.": [
             ("tensor(start", "tensor(5.0"), ("tensor(start", "tensor(float(int(start))")],
+        "Every step uses the gradient at the start; a gradient holds at one place only.": (
+            "x.grad = None", "pass", "value.backward()", "_ or value.backward()"),
         "This is the value of the function or a gradient; return the `x` that was reached.": [
             ("x.item()", f"{other}.item()") for other in ("function(x)", "x.grad", "value")],
         "`x.grad` is None where you use it: there was no `backward()` yet, the gradient was cleared, or `x` was "
@@ -192,5 +190,4 @@ descend = exercise(
         "Autograd does not watch `x`: it needs a float tensor that requires a gradient, and no `no_grad`.": [
             (", requires_grad=True", ""), ("start, r", "int(start), r"), ("value =", f"{_OFF}: value =")],
         "Your `x` is right, but still a tensor that autograd watches; the task asks for a number.": ("x.item()", "x"),
-    },
-)  # fmt: skip
+    })  # fmt: skip

@@ -82,7 +82,7 @@ ANSWERS = {
             "a job too many": (LIBRARIES | {"cooking": "pandas"}, "'cooking'], not"),
             "seaborn draws all": (LIBRARIES | {"pictures": "seaborn"}, 'job "pictures" asks for'),
             "swapped": (LIBRARIES | {"gradients": "torchvision", "datasets": "torch"}, "how to read them. Is that"),
-            "another name": (LIBRARIES | {"gradients": "PyTorch"}, "`pytorch` is none of the six"),
+            "another name": (LIBRARIES | {"gradients": "PyTorch"}, "`PyTorch` is none of the six"),
             "two faults: who draws, and tables": (
                 LIBRARIES | {"pictures": "seaborn", "statistics": "matplotlib", "tables": "sns"}, "point by point"),
         },
