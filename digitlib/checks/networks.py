@@ -88,8 +88,8 @@ def _slide(image, kernel, stride):
 
 
 def _watch_map(run, image, kernel, stride):
-    own = stride < 4 or "conv" not in names_of(run, image, kernel, stride)
-    return {"the result": run(image, kernel, stride), "it is built of loops": own}
+    result, own = run(image, kernel, stride), stride < 4 or "conv" not in names_of(run, image, kernel, stride)
+    return {"the result": result, "it is built of loops": own}
 
 
 convolve = exercise(
