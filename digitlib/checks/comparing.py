@@ -192,7 +192,7 @@ def general_fault(exercise, cases: dict[str, list[tuple]], everywhere: bool) -> 
     if any(one is None or other is None or one.shape != other.shape for one, other in numbers):
         return None
     if all(other.isnan().any() and not one.isnan().any() for one, other in numbers):
-        return "Your result holds NaN (not a number): was something divided by zero?"
+        return "Your result holds NaN (not a number): is it 0 / 0, or the root of a negative number?"
     for hint, test in FAULTS.items():
         if all(test(*pair) for pair in numbers):
             return hint

@@ -71,7 +71,6 @@ def exercise(body: Callable[[object], None], passed: str, blank: object = None) 
     Args:
         body: raises NotYet where an answer is not right.
         passed: what to tell a student whose answer is right; better one thing to remember than praise.
-        body: raises NotYet where an answer is not right.
         blank: the stub, where it is more than an empty body: the program of a bug hunt, as it stands there.
     """
     name = body.__name__
