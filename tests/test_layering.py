@@ -28,7 +28,7 @@ ALLOWED = {
     "pictures": set(),
     "predict": {"data", "evaluation", "pictures"},
     "plotting": set(),
-    "widgets": {"predict"},
+    "widgets": {"data", "predict"},
     "__main__": {
         "checkpoints",
         "data",
