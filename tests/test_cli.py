@@ -433,7 +433,12 @@ def test_a_name_that_the_terminal_cannot_show(run, network, pictures, tmp_path):
 def start(script, *arguments, **options):
     """Run Python code as a process of its own, in which sys.argv is that of the command."""
     script = f"import sys; sys.argv[0] = 'digitlib'\n{script}\nfrom digitlib.__main__ import main; sys.exit(main())"
-    options |= {"env": {**os.environ, "PYTHONUTF8": "1"}, "encoding": "utf-8", "timeout": 300}
+    # Buffered, as it is unless one asks for it: since 3.14 argparse keeps quiet about a line that it could not write.
+    options |= {
+        "env": {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": ""},
+        "encoding": "utf-8",
+        "timeout": 300,
+    }
     return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], **options)
 
 
