@@ -52,11 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as repository:
             edition = Path(folder) / "owner/name/raw" / launch.BRANCH
             student.build(edition, repository)
+            python = options.python.absolute()  # its notebooks run in a folder of their own
             for path in paths:
-                print(
-                    f"{path.stem}: {open_alone(edition / 'notebooks' / path.name, options.python)}",
-                    flush=True,
-                )
+                print(f"{path.stem}: {open_alone(edition / 'notebooks' / path.name, python)}", flush=True)
     except (NotebookError, launch.LaunchError, OSError, subprocess.CalledProcessError) as error:
         print(f"tools/colab.py: {error}", file=sys.stderr)
         return 1
