@@ -39,7 +39,14 @@ def spread(shares):
 
 def interval(values):
     """Return the 95% interval over writers of a mean over the test images, in percent."""
-    return "{:.2%} to {:.2%}".format(*writers_interval(values, writers))
+    low, high = writers_interval(values, writers)
+    return f"{100 * low:.2f}–{high:.2%}"
+
+
+def points(difference):
+    """Return the 95% interval over writers of a difference over the test images, in percentage points."""
+    low, high = writers_interval(difference, writers)
+    return f"{100 * low:.2f} to {100 * high:.2f}".replace("-", "−")
 
 
 runs = {name: list(measured["runs"][name].values()) for name in RECIPES}

@@ -176,9 +176,13 @@ def test_exercises_quizzes_predictions_and_figures_are_marked(book):
         assert len(re.findall(r'<div class="question[^>]*>\s*<p><strong>Quiz', text)) == quiz
         assert re.search(r'<a class="[^"]*nav-link[^"]*" href="#quiz">', text)
         assert text.count('<p class="predict">') >= 3
-        numbers = re.findall(r'<span class="number">Figure (\d+)\.(\d+)\.</span>', text)
         pictures = sum("image/png" in o.get("data", {}) for cell in cells for o in cell.get("outputs", []))
-        assert numbers == [(str(int(path.stem[:2])), str(i + 1)) for i in range(pictures)]
+        written = [
+            number for cell in cells for number in re.findall(r"(?m)^\*\*Figure (\d+)\.\*\* \S", cell.source)
+        ]
+        captions = re.findall(r"<figcaption><strong>Figure (\d+)\.</strong> \S", text)
+        assert written == captions == [str(i + 1) for i in range(pictures)], path.name
+        assert "<p><strong>Figure" not in text
 
 
 def tree(markdown: str):

@@ -15,10 +15,8 @@ from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 EXERCISE_TAGS = {"tag_exercise", "tag_check"}
-DENSE = (
-    650  # pixels: no figure is shown wider, so a picture that is wider has two pixels for each of the page's
-)
-CAPTION = '<figcaption><span class="number">Figure {}.</span> <span aria-hidden="true">{}</span></figcaption>'
+# Pixels: no figure is shown wider, so a picture that is wider has two pixels for each of the page's.
+DENSE = 650
 # The parts of MathJax that the formulas need; all in one file, with a menu, they are half as much again.
 MATHJAX = ["input/tex-base", "[tex]/ams", "output/chtml", "a11y/assistive-mml"]
 
@@ -68,10 +66,15 @@ class Boxes(SphinxTransform):
             mark_prediction(paragraph)
         for cell in list(self.document.findall(nodes.container)):
             if cell.get("hide_mode") == "input" and "code cell" in cell.get("prompt_show", ""):
-                what = "figure" if next(cell.findall(nodes.image), None) else "output"
-                cell["prompt_show"], cell["prompt_hide"] = (
-                    f"{verb} the code behind this {what}" for verb in ("Show", "Hide")
-                )
+                shown = [
+                    part
+                    for part in cell.findall(nodes.container)
+                    if part.get("nb_element") == "cell_code_output"
+                ]
+                what = "behind this figure" if next(cell.findall(nodes.image), None) else "behind this output"
+                what = what if shown else "of this cell"
+                for verb in ("show", "hide"):
+                    cell[f"prompt_{verb}"] = f"{verb.capitalize()} the code {what}"
 
 
 class Spellings(SphinxTransform):
@@ -87,28 +90,36 @@ class Spellings(SphinxTransform):
 
 
 class Figures(SphinxPostTransform):
-    """Number the pictures that cells put out, and caption each with the text that describes it."""
+    """Make figures of the pictures that cells put out, each with the caption that its author has written behind it.
+
+    A caption is a paragraph that begins with "**Figure 3.**"; without one, the text that describes the picture does.
+    """
 
     default_priority = 300  # when one of a cell's outputs has been chosen for this kind of book
     formats = ("html",)
 
     def run(self, **options):
         """Change the page in place."""
-        chapter = re.search(r"notebooks/0*(\d+)_", self.env.docname)
-        prefix = f"{chapter[1]}." if chapter else ""
-        outputs = [
-            box
-            for box in self.document.findall(nodes.container)
-            if box.get("nb_element") == "cell_code_output"
+        cells = [
+            box for box in self.document.findall(nodes.container) if box.get("nb_element") == "cell_code"
         ]
-        images = [image for box in outputs for image in box.findall(nodes.image)]
-        for count, image in enumerate(images, 1):
-            number = f"{prefix}{count}"
+        pictures = [(cell, image) for cell in cells for image in cell.findall(nodes.image)]
+        for count, (cell, image) in enumerate(pictures, 1):
             if "width" not in image and (width := _width(Path(self.env.srcdir, image["uri"]))) > DENSE:
                 image["width"] = f"{width // 2}px"
-            caption = CAPTION.format(number, html.escape(image.get("alt", "")))
-            before = nodes.raw("", f'<figure id="figure-{number.replace(".", "-")}">', format="html")
-            image.parent.replace(image, [before, image, nodes.raw("", f"{caption}</figure>", format="html")])
+            behind = cell.next_node(descend=False, siblings=True)
+            if _begins_with(behind, f"Figure {count}."):
+                caption = behind.children
+                behind.parent.remove(behind)
+            else:
+                words = (
+                    f'<span aria-hidden="true"> {html.escape(image.get("alt", ""))}</span>'  # heard already
+                )
+                caption = [nodes.strong("", f"Figure {count}."), nodes.raw("", words, format="html")]
+            opening = nodes.raw("", f'<figure id="figure-{count}">', format="html")
+            closing = nodes.raw("", "</figcaption></figure>", format="html")
+            begin = nodes.raw("", "<figcaption>", format="html")
+            image.parent.replace(image, [opening, image, begin, *caption, closing])
 
 
 def box_exercise(section: nodes.section) -> None:
@@ -121,6 +132,8 @@ def box_exercise(section: nodes.section) -> None:
     last = _end_of_details(children, last + 1)
     rest = children[last:]
     section["classes"].append("exercise")
+    for text in list(section.children[0].findall(nodes.Text)):
+        text.parent.replace(text, nodes.Text(text.replace(" minutes)", "\u00a0minutes)")))
     del section.children[last:]
     _insert_after(section, rest)
     for cell in section.children:
@@ -319,5 +332,5 @@ def setup(app) -> dict:
     app.connect("html-page-context", add_to_head, priority=900)  # when the others have added their scripts
     app.connect("build-finished", finish, priority=400)  # before an index.html that only leads on is written
     app.config.mathjax_path = "mathjax/startup.js"
-    app.config.mathjax3_config = {"loader": {"load": MATHJAX}}
+    app.config.mathjax3_config = {"loader": {"load": MATHJAX}, "tex": {"packages": {"[+]": ["ams"]}}}
     return {"parallel_read_safe": True, "parallel_write_safe": True}

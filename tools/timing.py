@@ -27,9 +27,8 @@ def machine() -> str:
         processor = next(
             (line.partition(": ")[2] for line in lines if line.startswith("model name")), processor
         )
-    return (
-        f"{processor}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
+    threads = f"{torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+    return f"{processor}, {os.cpu_count()} cores, {threads}, torch {torch.__version__}"
 
 
 def seconds(function: Callable[[], object]) -> float:

@@ -51,12 +51,31 @@
 
   // ---- predictions ----------------------------------------------------------------------------------------------
 
-  /** Return what answers a prediction: the next cell's output and the paragraph after it, or the next paragraph. */
+  const isParagraph = (element) => element?.matches("p:not(.predict)") ?? false;
+  const outputOf = (element) => element?.matches(".cell") ? element.querySelector(".cell_output") : null;
+
+  /** Return the next cell that has an output, behind paragraphs and cells that have none, or nothing. */
+  function nextAnswer(element) {
+    while (isParagraph(element) || (element?.matches(".cell") && !outputOf(element))) element = element.nextElementSibling;
+    return outputOf(element) ? element : null;
+  }
+
+  /**
+   * Return what answers a prediction: the output of the next cell that has one, and the paragraph behind it, which may
+   * announce another; or, where no cell follows, the next paragraph or table, or both.
+   */
   function answersTo(request) {
+    const answers = [];
     const next = request.nextElementSibling;
-    if (!next?.matches(".cell")) return next?.matches("p:not(.predict)") ? [next] : [];
-    const after = next.nextElementSibling;
-    return [next.querySelector(".cell_output"), after?.matches("p:not(.predict)") ? after : null].filter(Boolean);
+    for (let cell = nextAnswer(next); cell; ) {
+      const after = cell.nextElementSibling;
+      answers.push(outputOf(cell), ...(isParagraph(after) ? [after] : []));
+      cell = isParagraph(after) && after.textContent.trim().endsWith(":") ? nextAnswer(after.nextElementSibling) : null;
+    }
+    if (answers.length > 0) return answers;
+    const isTable = (element) => element?.matches(".pst-scrollable-table-container") ?? false;
+    const behind = isParagraph(next) ? next.nextElementSibling : next;
+    return [...(isParagraph(next) ? [next] : []), ...(isTable(behind) ? [behind] : [])];
   }
 
   /** Hide what answers a prediction, until the reader has one; a search within the page finds it all the same. */
