@@ -80,7 +80,7 @@ def test_the_promised_accuracy_was_measured_and_is_shown(name, rows, measured):
     accuracy, deviation = map(float, re.fullmatch(r"([\d.]+)% ± ([\d.]+)", rows[name]["read right"]).groups())
     assert accuracy == pytest.approx(100 * mean(shares), abs=0.0051)
     assert deviation == pytest.approx(100 * stdev(shares), abs=0.0051)
-    low, high = map(float, re.fullmatch(r"([\d.]+)% to ([\d.]+)%", rows[name]["for new writers"]).groups())
+    low, high = map(float, re.fullmatch(r"([\d.]+)–([\d.]+)%", rows[name]["for new writers"]).groups())
     assert low < accuracy < high
     corrupted = mean(mean(run["corrupted"].values()) for run in runs.values())
     assert float(rows[name]["corrupted"].rstrip("%")) == pytest.approx(100 * corrupted, abs=0.051)
@@ -104,7 +104,7 @@ def test_the_table_of_the_ensemble_counts_its_images(measured):
         row = shown[f"`best`, seed {seed}".strip("`")]
         wins, losses = len(run["wrong"].keys() - ensemble), len(ensemble - run["wrong"].keys())
         assert (row["only together right"], row["only alone right"]) == (str(wins), str(losses))
-        low, high = map(float, row["points gained (95%)"].split(" to "))
+        low, high = map(float, row["points gained (95%)"].replace("−", "-").split(" to "))
         assert low <= (wins - losses) / 100 <= high
 
 
