@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -94,6 +94,8 @@ def open_alone(path: Path, python: Path) -> str:
             client.execute()
         except (CellExecutionError, DeadKernelError) as error:
             raise NotebookError(f"{path.stem} failed: {str(error)[-1500:]}") from error
+        finally:
+            client.km.shutdown_kernel(now=True)
     for cell in notebook.cells:
         shown = "".join(str(output.get("data", "")) for output in cell.get("outputs", []))
         if part_of(cell) == "check" and "Not attempted yet." not in shown:
@@ -104,9 +106,9 @@ def open_alone(path: Path, python: Path) -> str:
     return f"the first cell took {first[0]:.0f} s, all {time.perf_counter() - started:.0f} s"
 
 
-def kernel(python: Path, home: str) -> AsyncKernelManager:
+def kernel(python: Path, home: str) -> KernelManager:
     """Return a manager of kernels of another Python, as its user has them: a home of its own, none of our variables."""
-    manager = AsyncKernelManager()
+    manager = KernelManager()
     command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     manager.kernel_spec.argv = command
     kept = {
