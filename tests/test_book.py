@@ -3,6 +3,7 @@
 The glossary and the bibliography agree with the notebooks: no dead link, no unused entry, no citation without a source.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from myst_parser.mdit_to_docutils.base import default_slugify
 from pybtex.database import Entry
 
 from tools import book_frame, book_pdf, check_book
+from tools.draw_table import NODE
 
 BOOK = check_book.ROOT / "book"
 
@@ -260,6 +262,46 @@ def test_a_prediction_is_a_paragraph_of_its_own_but_in_a_list():
         ("Predict it.", ["predict"]),
         ("Try. Predict: so?", []),
     ]
+
+
+SIBLINGS = """
+const elements = kinds.map((kind, i) => ({
+  i,
+  textContent: kind,
+  matches: (selector) => ({ cell: ".cell", p: "p:not(.predict)", table: ".pst-scrollable-table-container" })[
+    kind.match(/[a-z]+/)[0]] === selector,
+  querySelector: () => (kind === "cell!" ? { i } : null),
+}));
+elements.forEach((element, i) => (element.nextElementSibling = elements[i + 1] ?? null));
+console.log(JSON.stringify(answersTo({ nextElementSibling: elements[0] }).map(({ i }) => i)));
+"""
+
+
+@pytest.mark.parametrize(
+    "behind, hidden",
+    [
+        ("cell! p p", [0, 1]),
+        ("cell p cell! p", [2, 3]),  # the first cell puts out nothing
+        ("cell! p: cell! p", [0, 1, 2, 3]),  # the paragraph announces another cell
+        ("p table p", [0, 1]),
+        ("table p", [0]),
+        ("p p", [0]),
+        ("quiz cell!", []),
+    ],
+)
+def test_what_answers_a_prediction_is_hidden_until_there_is_one(behind, hidden):
+    script = (BOOK / "_static/frame/frame.js").read_text(encoding="utf-8")
+    functions = re.search(r"  const isParagraph = .*?(?=  /\*\* Hide what answers)", script, re.S)[0]
+    program = f"const kinds = {behind.split()};\n{functions}{SIBLINGS}"
+    run = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True)
+    assert run.stderr == "" and json.loads(run.stdout) == hidden
+
+
+def test_numbered_formulas_are_set(book):
+    """The package with the numbers is loaded, and in use."""
+    text = page_of(book, "notebooks/06_loss_and_optimizer")
+    assert r"\tag{2}" in text or r"\tag{1}" in text
+    assert re.search(r'"packages": \{"\[\+\]": \["ams"\]\}', text)
 
 
 def test_american_spelling_finds_a_page_too(book):
