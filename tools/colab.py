@@ -90,12 +90,11 @@ def open_alone(path: Path, python: Path) -> str:
             resources={"metadata": {"path": home}},
             on_cell_executed=lambda **cell: first.append(time.perf_counter() - started),
         )
+        client.owns_km = True  # so that the kernel ends with its notebook
         try:
             client.execute()
         except (CellExecutionError, DeadKernelError) as error:
             raise NotebookError(f"{path.stem} failed: {str(error)[-1500:]}") from error
-        finally:
-            client.km.shutdown_kernel(now=True)
     for cell in notebook.cells:
         shown = "".join(str(output.get("data", "")) for output in cell.get("outputs", []))
         if part_of(cell) == "check" and "Not attempted yet." not in shown:

@@ -86,7 +86,7 @@
     const show = () => {
       answers.forEach((answer) => answer.removeAttribute("hidden"));
       if (document.activeElement === button) {
-        answers[0].tabIndex = -1;
+        if (!answers[0].hasAttribute("tabindex")) answers[0].tabIndex = -1; // a wide table has one, for the keyboard
         answers[0].focus({ preventScroll: true });
       }
       button.remove();
