@@ -148,7 +148,7 @@ def files_in(folder):
 
 
 def test_no_folder_is_emptied_that_the_tool_has_not_made(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(student, "find", lambda names: [])
+    monkeypatch.setattr(student, "own_notebooks", lambda: [])
     monkeypatch.setattr(student, "BOOK_SOURCES", ["LICENSE"])
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
@@ -156,7 +156,7 @@ def test_no_folder_is_emptied_that_the_tool_has_not_made(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path / "mine")
     for name in (".", "..", "../mine", "../link", "thesis.txt", str(student.ROOT)):
         assert student.main(["--book", name]) == 1
-        assert "expected a new or an empty folder" in capsys.readouterr().err
+        assert "expected an empty folder, or one of this tool's" in capsys.readouterr().err
         assert files_in(tmp_path) == ["mine/thesis.txt"]
     (tmp_path / "empty").mkdir()
     (tmp_path / "own").symlink_to(tmp_path / "empty")
@@ -174,7 +174,7 @@ def test_no_folder_is_emptied_that_the_tool_has_not_made(tmp_path, monkeypatch, 
 def small_repository(tmp_path, monkeypatch):
     """Stand in for the repository: two files of it, and what lies beside them."""
     root = tmp_path / "repository"
-    tracked = ["LICENSE", "digitlib/models.py", "data/images.gz"]
+    tracked = ["LICENSE", "digitlib/models.py", "data/images.gz", "notebooks/01_imports.ipynb"]
     beside = [
         "digitlib/answers.txt",
         "digitlib/__pycache__/models.pyc",
@@ -190,7 +190,7 @@ def small_repository(tmp_path, monkeypatch):
 
 def test_only_the_repository_s_files_are_packed(small_repository, tmp_path):
     root, tracked = small_repository
-    names = ["digitlib", "data", "LICENSE"]
+    names = ["digitlib", "data", "LICENSE", "notebooks"]
 
     def found():
         return [path.relative_to(root).as_posix() for path in student._files(names)]
@@ -199,7 +199,9 @@ def test_only_the_repository_s_files_are_packed(small_repository, tmp_path):
     for command in (["init", "-q"], ["add", "--", *tracked]):
         subprocess.run(["git", *command], cwd=root, check=True)
     (root / "digitlib" / "answers.py").touch()  # of a kind that is packed, but nobody's commit
+    (root / "notebooks" / "12_exam.ipynb").touch()
     assert found() == sorted(tracked)
+    assert [path.name for path in student.own_notebooks()] == ["01_imports.ipynb"]
     (root / "data" / "answers.md").symlink_to(tmp_path / "outside.md")
     (tmp_path / "outside.md").touch()
     with pytest.raises(student.EditionError, match="data/answers.md: expected a file of the repository"):
@@ -257,7 +259,7 @@ def test_a_strange_notebook_is_named_in_one_line(name, tmp_path, monkeypatch, ca
     content, words = STRANGE[name]
     path = tmp_path / "strange.ipynb"
     path.write_bytes(content)
-    monkeypatch.setattr(student, "find", lambda names: [path])
+    monkeypatch.setattr(student, "own_notebooks", lambda: [path])
     monkeypatch.setattr(student, "CONTENTS", [])
     monkeypatch.setattr(student, "EDITION", tmp_path / "edition")
     monkeypatch.setattr(student, "ARCHIVE", student.ROOT / "dist" / "never.zip")

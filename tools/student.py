@@ -47,7 +47,7 @@ CONTENTS = [
     "tools/machine.py",
 ]
 BOOK_SOURCES = ["_config.yml", "_toc.yml", "book", "digitlib", "tools"]
-KINDS = {*".awk .bib .css .gz .js .json .lock .md .png .pth .py .svg .toml .yml".split()}
+KINDS = {*".awk .bib .css .gz .ipynb .js .json .lock .md .png .pth .py .svg .toml .yml".split()}
 SHORTEST_LINE = 12  # characters: shorter ones, such as "return loss", say nothing
 # Lines of every training loop: the course itself teaches them, and no exercise is solved by one of them alone.
 COMMON_LINES = {
@@ -97,20 +97,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument(
-        "notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 07: run only these"
-    )
+    parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="run only these: 07, for example")
     parser.add_argument("--no-run", action="store_true", help="build the edition, and run no notebook")
-    parser.add_argument(
-        "--book", type=Path, metavar="FOLDER", help="copy the book's sources, without solutions"
-    )
+    parser.add_argument("--book", type=Path, metavar="FOLDER", help="copy the book without solutions there")
     options = parser.parse_args(arguments)
     try:
         if options.book:
             copy_book(options.book)
             return 0
         build(EDITION, launch.repository())
-        for path in [] if options.no_run else find(options.notebooks):
+        for path in sorted(set(find([])) - set(own_notebooks())):
+            print(f"left out, as git does not know it: {path.relative_to(ROOT)}")
+        chosen = find(options.notebooks) if options.notebooks else own_notebooks()
+        for path in [] if options.no_run else chosen:
             print(f"running {path.stem} with every exercise left blank", flush=True)
             run_blank(EDITION / "notebooks" / path.name)
         pack(EDITION, ARCHIVE)
@@ -186,7 +185,7 @@ def build(folder: Path, repository: str = "") -> None:
     empty(folder)
     secrets: set[str] = set()
     editions = {}
-    for path in find([]):
+    for path in own_notebooks():
         notebook = read(path)
         with naming(path):
             secrets |= secret_lines(notebook)
@@ -246,7 +245,7 @@ def copy_book(folder: Path) -> None:
         if page.suffix == ".md":
             with naming(page):
                 _copy(_links(page.read_text(encoding="utf-8"), page.parent), folder)
-    for path in find([]):
+    for path in own_notebooks():
         notebook = read(path)
         with naming(path):
             _write(without_solutions(notebook, keep_outputs=True), folder / "notebooks" / path.name)
@@ -262,9 +261,7 @@ def empty(folder: Path) -> None:
     if folder.exists():
         is_own = folder.is_dir() and (folder / MARK).is_file() and not (folder / ".git").exists()
         if not is_own and not (folder.is_dir() and not any(folder.iterdir())):
-            raise EditionError(
-                f"{folder}: expected a new or an empty folder, or one that this tool has made; name another"
-            )
+            raise EditionError(f"{folder}: expected an empty folder, or one of this tool's; name another")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).write_text(MARKED, encoding="utf-8")
     for path in folder.iterdir():
@@ -272,6 +269,11 @@ def empty(folder: Path) -> None:
             shutil.rmtree(path)
         elif path.name != MARK:
             path.unlink()
+
+
+def own_notebooks() -> list[Path]:
+    """Return the repository's notebooks: one that nobody has committed may be private."""
+    return [path for path in _files(["notebooks"]) if path.suffix == ".ipynb"]
 
 
 def _files(names: list[str]) -> list[Path]:
@@ -284,10 +286,8 @@ def _files(names: list[str]) -> list[Path]:
         paths = []
     if not paths:
         found = [path for name in names for path in (ROOT / name, *(ROOT / name).rglob("*"))]
-        hidden = [path for path in found if any(part[0] == "." for part in path.relative_to(ROOT).parts)]
-        paths = [
-            path for path in found if (path.suffix in KINDS or path.name in CONTENTS) and path not in hidden
-        ]
+        kept = [path for path in found if path.suffix in KINDS or path.name in CONTENTS]
+        paths = [path for path in kept if not any(part[0] == "." for part in path.relative_to(ROOT).parts)]
     return sorted(path for path in paths if path.is_file())
 
 
@@ -302,9 +302,7 @@ def _links(markdown: str, folder: Path) -> list[Path]:
     linked = sorted(path for path in paths if os.path.isfile(path) and path.suffix != ".ipynb")
     for path in linked:
         if not path.is_relative_to(ROOT) or not _files([str(path.relative_to(ROOT))]):
-            raise EditionError(
-                f"expected links to files of the repository, found one to {path}; add it, or link elsewhere"
-            )
+            raise EditionError(f"expected links to files of the repository, found one to {path}; add it")
     return linked
 
 
