@@ -19,6 +19,7 @@ try:
     import anywidget
     import ipywidgets
     import traitlets
+    from IPython.display import display
 except ImportError as error:
     raise ImportError(
         f"expected the packages of digitlib's widgets, found no {error.name}; run: pip install 'digitlib[widgets]'"
@@ -53,8 +54,12 @@ def explore(draw: Callable[..., None], **controls: ipywidgets.Widget) -> None:
     """
     if is_still():
         draw(**{name: control.value for name, control in controls.items()})
-    else:
-        ipywidgets.interact(draw, **controls)
+        return
+    for name, control in controls.items():
+        control.description = control.description or name.replace("_", " ")
+        control.style.description_width = "initial"
+    shown = ipywidgets.interactive_output(draw, controls)
+    display(ipywidgets.VBox([*controls.values(), shown]))
 
 
 class DrawPad(anywidget.AnyWidget):
