@@ -112,9 +112,8 @@ class Figures(SphinxPostTransform):
                 caption = behind.children
                 behind.parent.remove(behind)
             else:
-                words = (
-                    f'<span aria-hidden="true"> {html.escape(image.get("alt", ""))}</span>'  # heard already
-                )
+                # Whoever listens has heard these words as the picture's own.
+                words = f'<span aria-hidden="true"> {html.escape(image.get("alt", ""))}</span>'
                 caption = [nodes.strong("", f"Figure {count}."), nodes.raw("", words, format="html")]
             opening = nodes.raw("", f'<figure id="figure-{count}">', format="html")
             closing = nodes.raw("", "</figcaption></figure>", format="html")

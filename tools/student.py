@@ -106,9 +106,10 @@ def main(arguments: list[str] | None = None) -> int:
             copy_book(options.book)
             return 0
         build(EDITION, launch.repository())
-        for path in sorted(set(find([])) - set(own_notebooks())):
+        own = own_notebooks()
+        for path in sorted(set(find([])) - set(own)):
             print(f"left out, as git does not know it: {path.relative_to(ROOT)}")
-        chosen = find(options.notebooks) if options.notebooks else own_notebooks()
+        chosen = find(options.notebooks) if options.notebooks else own
         for path in [] if options.no_run else chosen:
             print(f"running {path.stem} with every exercise left blank", flush=True)
             run_blank(EDITION / "notebooks" / path.name)
