@@ -91,7 +91,8 @@ def pixel_image(image, *, title="", ax=None) -> Axes:
     Args:
         image: uint8 or float (H, W) or (1, H, W); high is bright.
     """
-    image = np.squeeze(_array(image))
+    image = _array(image)
+    image = image[0] if image.ndim == 3 and len(image) == 1 else image
     if image.ndim != 2:
         raise ValueError(f"expected an image of shape (H, W), got {image.shape}; choose one with images[0]")
     ax = _axes(ax, 3.2, 3.2)
