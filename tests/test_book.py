@@ -19,7 +19,7 @@ import pytest
 from myst_parser.mdit_to_docutils.base import default_slugify
 from pybtex.database import Entry
 
-from tools import book_frame, book_pdf, check_book
+from tools import book_formulas, book_frame, book_pdf, check_book
 from tools.draw_table import NODE
 
 BOOK = check_book.ROOT / "book"
@@ -70,8 +70,7 @@ def test_neither_the_library_nor_the_tests_are_in_it(book):
     ],
 )
 def test_what_is_wrong_with_a_book_is_found(book, tmp_path, change, complaint):
-    shutil.copytree(book, tmp_path / "html", ignore=shutil.ignore_patterns("mathjax", "_sources"))
-    (tmp_path / "html/_static/mathjax").symlink_to(book / "_static/mathjax")
+    shutil.copytree(book, tmp_path / "html", ignore=shutil.ignore_patterns("_sources"))
     assert check_book.complaints(tmp_path / "html") == []
     change(tmp_path / "html/notebooks/05_build_network.html")
     found = check_book.complaints(tmp_path / "html")
@@ -104,16 +103,11 @@ def page_of(book: Path, name: str) -> str:
 
 
 def loaded_with(book: Path, name: str) -> set[Path]:
-    """Return the page's file and those of its scripts and style sheets, the parts of MathJax among them."""
+    """Return the page's file and those of its scripts and style sheets."""
     text = page_of(book, name)
     folder = (book / name).parent
     addresses = re.findall(r'<script[^>]* src="([^"?]+)|<link[^>]* href="([^"?]+\.css)', text)
     files = {(folder / unquote(script or style)).resolve() for script, style in addresses}
-    if any("mathjax" in file.parts for file in files):
-        parts = ["core", "loader", "output/chtml/fonts/tex", *book_frame.MATHJAX]
-        files |= {
-            book / "_static/mathjax" / f"{part.replace('[tex]', 'input/tex/extensions')}.js" for part in parts
-        }
     return {book / f"{name}.html", *files}
 
 
@@ -143,10 +137,52 @@ def test_every_page_has_its_frame_and_is_light(book):
         assert faults_of_frame(text) == [], name
         size = sum(file.stat().st_size for file in loaded_with(book, name))
         assert size < LARGEST_PAGE, f"{name} loads {size:,} bytes"
-        assert ("mathjax/startup.js" in text) == ("math notranslate" in text), name
     assert (book / "_static/frame/preview.png").is_file()
     titles = [re.search("<title>(.*?)</title>", page_of(book, n))[1] for n in check_book.expected_pages()]
     assert len(set(titles)) == len(titles)
+
+
+# ---- formulas -------------------------------------------------------------------------------------------------------
+
+
+def test_formulas_are_set_and_no_page_loads_a_script_for_them(book):
+    style = (book / book_formulas.FOLDER / "style.css").read_text(encoding="utf-8")
+    num_formulas = 0
+    for page in book.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        formulas = [match[0] for match in book_formulas.FORMULA.finditer(text)]
+        num_formulas += len(formulas)
+        assert all("<mjx-math" in each and "<mjx-assistive-mml" in each for each in formulas), page.name
+        assert not re.search(r'<script[^>]*(src="[^"]*mathjax|>[^<]*MathJax)', text), page.name
+        linked = [book / page.parent / path for path in re.findall(r'href="([^"]*formulas/style.css)', text)]
+        assert len(linked) == bool(formulas) and all(path.is_file() for path in linked), page.name
+        characters = set(re.findall(r'class="(mjx-c[0-9A-F]+)', "".join(formulas)))
+        assert all(re.search(rf"\.{char}[.:]", style) for char in characters), page.name
+    numbered = page_of(book, "notebooks/06_loss_and_optimizer")
+    assert r"\tag{1}" in numbered and "mjx-mlabeledtr" in numbered
+    assert num_formulas > 100 and not (book / "_static/mathjax").exists()
+    fonts = {name for name in re.findall(r'url\("fonts/([^"]+)"\)', style)}
+    assert fonts and fonts <= {path.name for path in (book / book_formulas.FOLDER / "fonts").iterdir()}
+
+
+def test_a_page_that_is_not_built_anew_keeps_its_formulas(tmp_path):
+    """The style sheet holds the characters of all pages, those of an earlier build too."""
+    head = '<html data-content_root="./"><head><title>T</title></head>'
+    page = head + '<span class="math notranslate nohighlight">\\(%s\\)</span>'
+    (tmp_path / "first.html").write_text(page % "a &lt; \\beta", encoding="utf-8")
+    book_formulas.set_book(tmp_path)
+    first = (tmp_path / "first.html").read_text(encoding="utf-8")
+    assert 'data-tex="a &lt; \\beta"' in first and first.count("style.css") == 1
+    (tmp_path / "second.html").write_text(page % "\\gamma", encoding="utf-8")
+    book_formulas.set_book(tmp_path)
+    assert (tmp_path / "first.html").read_text(encoding="utf-8") == first
+    style = (tmp_path / book_formulas.FOLDER / "style.css").read_text(encoding="utf-8")
+    assert "1D6FD" in style and "1D6FE" in style, "beta and gamma"
+
+
+def test_a_formula_that_nobody_can_read_ends_the_build():
+    with pytest.raises(ValueError, match=r"found '.*frac\{1\}': Missing argument.*; mend it"):
+        book_formulas.set_all([("x", False), (r"\frac{1}", True)])
 
 
 def test_a_fault_of_the_frame_is_found(book):
@@ -295,13 +331,6 @@ def test_what_answers_a_prediction_is_hidden_until_there_is_one(behind, hidden):
     program = f"const kinds = {behind.split()};\n{functions}{SIBLINGS}"
     run = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True)
     assert run.stderr == "" and json.loads(run.stdout) == hidden
-
-
-def test_numbered_formulas_are_set(book):
-    """The package with the numbers is loaded, and in use."""
-    text = page_of(book, "notebooks/06_loss_and_optimizer")
-    assert r"\tag{2}" in text or r"\tag{1}" in text
-    assert re.search(r'"packages": \{"\[\+\]": \["ams"\]\}', text)
 
 
 def test_american_spelling_finds_a_page_too(book):

@@ -17,8 +17,6 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 EXERCISE_TAGS = {"tag_exercise", "tag_check"}
 # Pixels: no figure is shown wider, so a picture that is wider has two pixels for each of the page's.
 DENSE = 650
-# The parts of MathJax that the formulas need; all in one file, with a menu, they are half as much again.
-MATHJAX = ["input/tex-base", "[tex]/ams", "output/chtml", "a11y/assistive-mml"]
 
 # How American spelling writes what these pages write in British.
 AMERICAN = [
@@ -223,14 +221,13 @@ def _width(picture: Path) -> int:
 
 
 def add_to_head(app, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Give each page a description and a picture for link previews, and no scripts for formulas that it has not."""
+    """Give each page a description and a picture for link previews; no script for formulas: they are set."""
     context["metatags"] = re.sub(r'<meta name="viewport"[^>]*>\s*', "", context.get("metatags") or "")
-    if "math notranslate" not in (context.get("body") or ""):
-        context["script_files"] = [
-            script
-            for script in context["script_files"]
-            if "mathjax" not in f"{script.filename} {script.attributes.get('body', '')}".lower()
-        ]
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "mathjax" not in f"{script.filename} {script.attributes.get('body', '')}".lower()
+    ]
     if doctree is None:
         return
     title = context.get("title") or app.config.project
@@ -330,6 +327,4 @@ def setup(app) -> dict:
     app.add_post_transform(Figures)
     app.connect("html-page-context", add_to_head, priority=900)  # when the others have added their scripts
     app.connect("build-finished", finish, priority=400)  # before an index.html that only leads on is written
-    app.config.mathjax_path = "mathjax/startup.js"
-    app.config.mathjax3_config = {"loader": {"load": MATHJAX}, "tex": {"packages": {"[+]": ["ams"]}}}
     return {"parallel_read_safe": True, "parallel_write_safe": True}

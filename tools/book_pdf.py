@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tools.book_formulas import FOLDER
 from tools.check_book import ROOT, expected_pages
 
 NAME = "reading-handwritten-digits"
@@ -69,11 +70,11 @@ def join(book: Path, pages: list[str]) -> str:
     """
     first = (book / f"{pages[0]}.html").read_text(encoding="utf-8")
     licence = re.search(r'<div class="extra_footer">(.*?)</div>', first, re.S)
-    # Of the head, what formulas need may stand in another page than the first.
+    # Of the head, the formulas' style sheet stands in the pages alone that have one.
     heads = [
         (page, (book / f"{page}.html").read_text(encoding="utf-8").partition("</head>")[0]) for page in pages
     ]
-    page, head = next(((page, head) for page, head in heads if "mathjax/startup.js" in head), heads[0])
+    page, head = next(((page, head) for page, head in heads if FOLDER in head), heads[0])
     head = re.sub(r"<title>.*?</title>", "<title>Reading Handwritten Digits</title>", head, flags=re.S)
     head = re.sub(r'\b(href|src)="([^"#]+)"', lambda m: f'{m[1]}="{_moved(m[2], page)}"', head)
     head = re.sub(r'<script[^>]*src="[^"]*(?:frame|touch|draw)/[^"]*"></script>', "", head)
