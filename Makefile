@@ -101,7 +101,7 @@ choose: $(STAMP) ## choose the recipes' settings on the validation images (two h
 tolerances: $(STAMP) ## measure how far the notebooks' numbers move on other processors (half an hour; NB=07: one)
 	$(TOOL)tolerances $(NB)
 
-weights: $(STAMP) ## train the network that is part of digitlib, and store it in data/weights (two minutes)
+weights: $(STAMP) ## train the network that is part of digitlib, and store it in data/weights (five minutes)
 	$(TOOL)weights
 
 handwriting: $(STAMP) ## measure every recipe on digits that are not MNIST, and store their page (five minutes, and the trainings)

@@ -24,7 +24,7 @@ from digitlib.evaluation import predict_logits
 from digitlib.pictures import LARGE, ImageError, find_ink, load_grey, piece_heights
 
 MAX_DIGITS = 40
-SURE = 0.8  # on the validation part more than half of the wrong answers stay below it, and one in a hundred right ones
+SURE = 0.8  # on the validation part half of the wrong answers stay below it, and one in a hundred right ones
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from digitlib.data import augment, batches, load_part, roughen
+from digitlib.data import add_flags, augment, batches, load_part, roughen
 from digitlib.models import MODELS
 from digitlib.training import History, fit
 
@@ -44,6 +44,7 @@ class Recipe:
     schedule: str = "one-cycle"  # or "constant"
     clip_norm: float | None = None  # gradients longer than this are scaled down to it
     augment: bool = False  # turn, shift and scale each image a little, anew each epoch
+    flags: float = 0.0  # draw a flag on this share of the 1s
     roughen: float = 0.0  # make this share of the images hard to read, others each epoch
     seed: int = 0  # decides the first weights, the order of the images, dropout and augmentation
 
@@ -62,6 +63,7 @@ class Recipe:
             "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "above 0, or None"),
             "momentum": (0 <= self.momentum < 1, "from 0 to below 1"),
             "weight_decay": (0 <= self.weight_decay <= 1, "from 0 to 1"),
+            "flags": (0 <= self.flags <= 1, "from 0 to 1"),
             "roughen": (0 <= self.roughen <= 1, "from 0 to 1"),
         }
         for setting, least in {"batch_size": 1, "num_epochs": 1, "seed": 0}.items():
@@ -119,8 +121,9 @@ RECIPES = {
             optimizer="adamw",
             learning_rate=0.01,
             weight_decay=0.05,
-            num_epochs=10,
+            num_epochs=20,
             augment=True,
+            flags=0.25,
             roughen=0.25,
         ),
     )
@@ -232,13 +235,15 @@ def train_on(
 def epoch_batches(
     recipe: Recipe, images: Tensor, labels: Tensor, generator: torch.Generator
 ) -> Iterator[Part]:
-    """Yield one epoch of the recipe's batches, shuffled and, where the recipe says so, augmented and roughened.
+    """Yield one epoch of the recipe's batches, shuffled and, where the recipe says so, changed at random.
 
     Args:
         images, labels: float32 (N, 1, 28, 28), normalised; int64 (N,).
-        generator: on the CPU; decides the order and the augmentation.
+        generator: on the CPU; decides the order and the changes.
     """
     for batch_images, batch_labels in batches(images, labels, recipe.batch_size, generator):
+        if recipe.flags:
+            batch_images = add_flags(batch_images, batch_labels, generator, share=recipe.flags)
         if recipe.augment:
             batch_images = augment(batch_images, generator)
         if recipe.roughen:

@@ -24,6 +24,7 @@ from digitlib.data import (
     TRAIN_MEAN,
     TRAIN_STD,
     DataError,
+    add_flags,
     augment,
     batches,
     fetch,
@@ -56,6 +57,11 @@ def raw():
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def flag(images, draw):
+    """Draw a flag on each image, as if all were 1s."""
+    return add_flags(images, torch.ones(len(images), dtype=torch.int64), draw, share=1.0)
 
 
 # --- the three parts
@@ -190,7 +196,10 @@ UINT8, FLOAT = "uint8 images of shape (N, 28, 28)", "float images of shape (N, 1
         ),
         (normalise, UINT8, torch.zeros(5, 28, 28)),
         *((augment, FLOAT, torch.zeros(shape)) for shape in [(5, 28, 28), (5, 3, 28, 28)]),
-        *((change, FLOAT, torch.zeros(5, 1, 28, 28, dtype=torch.uint8)) for change in (augment, roughen)),
+        *(
+            (change, FLOAT, torch.zeros(5, 1, 28, 28, dtype=torch.uint8))
+            for change in (augment, roughen, flag)
+        ),
     ],
 )
 def test_images_of_another_kind_are_refused_with_what_to_do(change, expected, images):
@@ -329,7 +338,7 @@ def test_no_change_is_none_and_what_comes_in_from_outside_is_background(raw):
     assert gone.max().item() <= ink.max().item() + 1e-5
 
 
-@pytest.mark.parametrize("change", [augment, roughen])
+@pytest.mark.parametrize("change", [augment, roughen, flag])
 def test_augmentation_is_seeded_and_touches_nothing_else(change, raw):
     images = normalise(raw["test"][0][:20])
     before, state, draw = images.clone(), torch.random.get_rng_state(), generator(3)
@@ -344,6 +353,30 @@ def test_augmentation_is_seeded_and_touches_nothing_else(change, raw):
     expected = change(turned.contiguous(), generator())
     for same in (turned, turned.to(memory_format=torch.channels_last)):
         torch.testing.assert_close(change(same, generator()), expected, atol=1e-5, rtol=0)
+
+
+def test_a_flag_leads_to_the_tip_of_a_share_of_the_1s_and_nothing_else_changes(raw):
+    images, labels = normalise(raw["train"][0][:2000]), raw["train"][1][:2000]
+    flagged = add_flags(images, labels, generator(), share=0.25)
+    changed = (flagged != images).flatten(1).any(dim=1)
+    assert not changed[labels != 1].any() and 0.15 < changed[labels == 1].double().mean() < 0.35
+    assert torch.equal(add_flags(images, labels, generator(), share=0), images)
+
+    line = torch.zeros(50, 28, 28, dtype=torch.uint8)
+    line[:, 4:24, 14] = 255
+    ones = torch.ones(50, dtype=torch.int64)
+    added = (add_flags(normalise(line), ones, generator(), share=1) - normalise(line)).squeeze(1) > 0.5
+    rows, columns = added.any(dim=2).double(), added.any(dim=1).double()
+    assert rows[:, :3].sum() == 0 and columns[:, 17:].sum() == 0, "below the tip, and left of it"
+    assert rows[:, 5:7].all() and columns[:, 12:14].all(), "from the tip on"
+    assert rows[:, 18:].sum() == 0 and columns[:, :1].sum() == 0, "and shorter than the 1"
+    assert len(added.flatten(1).unique(dim=0)) > 40, "each another one"
+
+
+@pytest.mark.parametrize("label", [[], [0, 7], [1]])
+def test_flags_bear_a_batch_without_a_1_and_a_blank_image(label):
+    blank = torch.full((len(label), 1, 28, 28), BACKGROUND)
+    assert add_flags(blank, torch.tensor(label), generator(), share=1).isfinite().all()
 
 
 def test_roughen_changes_a_share_of_the_images_and_leaves_the_others(raw):

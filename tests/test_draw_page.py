@@ -250,8 +250,7 @@ def test_drawn_digits_are_read_right_and_the_page_says_how_many(weights):
     written = collection(draw_table.TIMES, seed=0)
     (answer,) = draw_table.read(weights, written, [[]])
     num_right = sum(digit == read for (digit, _), read in zip(written, answer, strict=True))
-    assert num_right >= 0.96 * len(written)  # flagged 1s, which Americans seldom write, are taken for 7s
-    assert {(digit, read) for (digit, _), read in zip(written, answer) if digit != read} == {(1, 7)}
+    assert num_right >= 0.98 * len(written)
 
     table = PAGE.partition(pages.START)[2].partition(pages.END)[0].strip()
     assert pages.insert_table(PAGE, table, "draw.md") == PAGE

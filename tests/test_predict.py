@@ -239,7 +239,7 @@ def test_most_wrong_answers_are_not_sure_and_nearly_all_right_ones_are(model):
     images, labels = load_part("validation")
     probabilities, digits = predict_logits(model, images).softmax(dim=1).max(dim=1)
     is_wrong, is_sure = digits != labels, probabilities >= SURE
-    assert is_sure[is_wrong].double().mean() < 0.5
+    assert is_sure[is_wrong].double().mean() <= 0.5
     assert is_sure[~is_wrong].double().mean() > 0.99
 
 
@@ -262,7 +262,7 @@ def test_of_a_hundred_ways_of_writing_a_digit_97_are_read_in_photographs(model, 
     assert len(misread) <= 3, misread
 
 
-def test_of_forty_rows_32_are_read_without_a_mistake(model, tmp_path):
+def test_of_forty_rows_37_are_read_without_a_mistake(model, tmp_path):
     rng, misread = random.Random(2024), []
     for k in range(40):
         digits, condition = (
@@ -276,4 +276,4 @@ def test_of_forty_rows_32_are_read_without_a_mistake(model, tmp_path):
             found = str(error)
         if found != digits:
             misread.append((digits, condition, found))
-    assert len(misread) <= 8, misread  # most of them flagged 1s, taken for 7s
+    assert len(misread) <= 3, misread

@@ -62,9 +62,10 @@ def quick(last: int, learning_rate: float, batch_size: int) -> Recipe:
 
 
 def best(roughen: float, **options) -> Recipe:
-    """Return a candidate for `best`: six convolutions, augmented images, a share of them rough."""
+    """Return a candidate for `best`: six convolutions, augmented images with flags, a share of them rough."""
     given = {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.05, "num_epochs": 10, **options}
-    return convnet("best", [16, 32, 32, 64, 64, 96], [0], augment=True, roughen=roughen, **given)
+    channels = [16, 32, 32, 64, 64, 96]
+    return convnet("best", channels, [0], augment=True, flags=0.25, roughen=roughen, **given)
 
 
 def few(name: str, num_channels: list[int], pooled: list[int], *, augment: bool) -> Recipe:
