@@ -1,10 +1,10 @@
 """Where digitlib keeps its files, and how it writes them: whole or not at all."""
 
 import os
-import platform
-import re
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -46,25 +46,14 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Another computer, which shares the disk, has processes of its own.
-    ours = f".writing-{re.sub('[^A-Za-z0-9]', '', platform.node())}-"
-    for left_over in path.parent.glob(f"{ours}*"):
-        if not _is_running(left_over.name.split("-")[-2]):  # a process that was killed could not tidy up
-            shutil.rmtree(left_over, ignore_errors=True)
+    for left_over in path.parent.glob(".digitlib-writing-*"):
+        with suppress(FileNotFoundError):  # another process tidies up, too
+            if time.time() - left_over.stat().st_mtime > 86_400:  # a day: its process was killed
+                shutil.rmtree(left_over, ignore_errors=True)
     # A folder aside, not a file of tempfile's, which nobody but its owner could read.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{ours}{os.getpid()}-") as aside:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".digitlib-writing-") as aside:
         complete = Path(aside) / path.name
         complete.write_bytes(content)
         if path.exists():
             shutil.copymode(path, complete)
         os.replace(complete, path)
-
-
-def _is_running(number: str) -> bool:
-    if os.name == "nt" or not number.isdecimal():  # Windows has no such question; what is not ours stays
-        return True
-    try:
-        os.kill(int(number), 0)  # asks, and sends nothing
-    except (OSError, OverflowError) as error:  # another user's runs, too
-        return not isinstance(error, ProcessLookupError)
-    return True

@@ -582,8 +582,8 @@ def test_writing_that_stops_midway_leaves_no_half_file(error, raised, folder, mo
     write_bytes = Path.write_bytes
     (folder / UNPACKED[0]).unlink()
     # Nobody cleans up after a power cut; it must do no harm.
-    (folder / ".writing-old").mkdir()
-    (folder / ".writing-old" / UNPACKED[0]).write_bytes(b"half")
+    (folder / ".digitlib-writing-old").mkdir()
+    (folder / ".digitlib-writing-old" / UNPACKED[0]).write_bytes(b"half")
 
     def write_half(self, content):
         write_bytes(self, content[: len(content) // 2])
@@ -596,9 +596,9 @@ def test_writing_that_stops_midway_leaves_no_half_file(error, raised, folder, mo
     if raised is DataError:
         assert "expected a folder that can be read and written, with 70 MB free" in str(caught.value)
         assert "No space left on device" in str(caught.value) and "DIGITLIB_DATA" in str(caught.value)
-    assert names_in(folder) == sorted([".writing-old", *ARCHIVES, *UNPACKED[1:]])
+    assert names_in(folder) == sorted([".digitlib-writing-old", *ARCHIVES, *UNPACKED[1:]])
     fetch()
-    shutil.rmtree(folder / ".writing-old")
+    shutil.rmtree(folder / ".digitlib-writing-old")
     assert_whole(folder)
 
 
