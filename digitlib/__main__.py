@@ -226,10 +226,9 @@ def _save(path: Path, recipe, start: float, model, history) -> str:
     from digitlib import checkpoints
 
     seconds = time.perf_counter() - start
-    accuracy, loss = history.validation_accuracy[-1], history.validation_loss[-1]
-    metrics = {"validation_accuracy": accuracy, "validation_loss": loss, "seconds": seconds}
-    checkpoints.save(path, model, recipe, history=history, metrics=metrics)
-    return f"validation accuracy {accuracy:.2%} after {len(history)} epochs, {seconds:.1f} s\nsaved {path}"
+    checkpoints.save(path, model, recipe, history=history, metrics={"seconds": seconds})
+    accuracy = f"validation accuracy {history.validation_accuracy[-1]:.2%}"
+    return f"{accuracy} after {len(history)} epochs, {seconds:.1f} s\nsaved {path}"
 
 
 def evaluate(options: argparse.Namespace) -> int:

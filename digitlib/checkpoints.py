@@ -36,8 +36,8 @@ MOST_RECORDS = 1_000  # a file has one for each tensor
 LARGEST_PICKLE = 50_000  # bytes: it names the tensors, and describes the rest
 LONGEST_RECIPE = 2_000  # characters
 # What torch.save asks for where tensors hold floats or counts. torch.load would grant more: bytearray(10**12), for one.
-_NAMES = ["collections OrderedDict", "torch._utils _rebuild_tensor_v2"]
-_NAMES += ["torch FloatStorage", "torch DoubleStorage", "torch LongStorage"]
+_NAMES = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
+_NAMES |= {f"torch {kind}Storage" for kind in ("Float", "Double", "Long")}
 # What to do next.
 _ANEW = "name another file, or move it away and train anew, `digitlib train RECIPE`"
 _ELSEWHERE = "make room, name another file (--output), or set DIGITLIB_CHECKPOINTS to a folder of your own"
@@ -81,21 +81,23 @@ def save(
     Args:
         path: its folder is made where it is missing; a symbolic link stays one, and an earlier file's permissions.
         recipe: how the model was trained; its architecture must be the model's.
+        metrics: what else was measured; the history's last validation_accuracy and validation_loss are kept anyway.
     Raises:
         CheckpointError: the file cannot be written, or could not be loaded again: a weight is not a finite number,
             the network is too large or none of the recipe's architecture.
     Taught in notebook 11.
     """
     path, history = Path(path), vars(history if history is not None else History())
-    # Tensors are read whole, a list number by number.
+    # Tensors are read whole, a list number by number; a number of NumPy's would be pickled as a call.
     lists = {name: value for name, value in history.items() if name != "interrupted"}
     tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in lists.items()}
+    last = {name: history[name][-1] for name in ("validation_accuracy", "validation_loss") if history[name]}
     content = {
         "format": FORMAT,
         "version": version("digitlib"),
         "recipe": asdict(recipe),
         "history": history | tensors,
-        "metrics": {name: float(value) for name, value in (metrics or {}).items()},  # NumPy's would be calls
+        "metrics": {name: float(value) for name, value in (last | (metrics or {})).items()},
         "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
     }
     buffer = io.BytesIO()  # torch words a full disk worse than the operating system does
@@ -152,8 +154,7 @@ def load_or_train(recipe: Recipe | str, *, progress: bool | None = None) -> Chec
     model, history = recipes.train(recipe, progress=progress)
     if history.interrupted:
         raise KeyboardInterrupt(f"training of {recipe.name} was interrupted, nothing was kept")
-    metrics = {name: getattr(history, name)[-1] for name in ("validation_accuracy", "validation_loss")}
-    save(path, model, recipe, history=history, metrics=metrics)
+    save(path, model, recipe, history=history)
     return load(path)
 
 

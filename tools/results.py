@@ -123,12 +123,7 @@ def measure_run(recipe: Recipe) -> dict:
     duration = time.perf_counter() - start
     if history.interrupted:
         raise KeyboardInterrupt
-    metrics = {
-        "validation_accuracy": history.validation_accuracy[-1],
-        "validation_loss": history.validation_loss[-1],
-        "seconds": duration,
-    }
-    save(checkpoint_path(recipe), model, recipe, history=history, metrics=metrics)
+    save(checkpoint_path(recipe), model, recipe, history=history, metrics={"seconds": duration})
     wrong = read_test_images([model])
     print(f"    {10_000 - len(wrong)} of 10,000 right, {duration:.1f} s", flush=True)
     return {

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from digitlib import recipes
 from digitlib.checkpoints import RECOMMENDED, load, save
-from digitlib.data import load_part
-from digitlib.evaluation import evaluate
 from digitlib.storage import repository_folder
 
 
@@ -32,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def train_and_store(recipe: recipes.Recipe, path: Path) -> None:
-    """Train the recipe and save it with what the saved network reads of the validation part.
+    """Train the recipe and save it.
 
     Raises:
         KeyboardInterrupt: the training was interrupted; nothing is stored.
@@ -40,9 +38,7 @@ def train_and_store(recipe: recipes.Recipe, path: Path) -> None:
     model, history = recipes.train(recipe)
     if history.interrupted:
         raise KeyboardInterrupt
-    measured = evaluate(model, *load_part("validation"))
-    metrics = {"validation_accuracy": measured.accuracy, "validation_loss": measured.loss}
-    save(path, model, recipe, history=history, metrics=metrics)
+    save(path, model, recipe, history=history)
 
 
 if __name__ == "__main__":
