@@ -339,8 +339,12 @@ def add_flags(images: Tensor, labels: Tensor, generator: torch.Generator, *, sha
 def check_normalised(images: Tensor) -> None:
     """Raise a ValueError that names the shape and the dtype expected, unless images is a float (N, 1, 28, 28)."""
     if not images.is_floating_point() or images.shape[1:] != (1, 28, 28):
-        got = f"{images.dtype} of shape {tuple(images.shape)}; normalise(images) makes them from uint8 images"
-        raise ValueError(f"expected normalised float images of shape (N, 1, 28, 28), got {got}")
+        advice = "normalise(images) makes them from uint8 images (N, 28, 28)"
+        if images.is_floating_point():
+            axes = {2: "add the axes with image[None, None]", 3: "add the channel axis with images[:, None]"}
+            advice = axes.get(images.ndim, advice)
+        got = f"{images.dtype} of shape {tuple(images.shape)}; {advice}"
+        raise ValueError(f"expected float images of shape (N, 1, 28, 28), got {got}")
 
 
 def _read_writers(file: str) -> Tensor:

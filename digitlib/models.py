@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from digitlib.data import check_normalised as check_images
+
 NUM_CLASSES = 10
 IMAGE_SIZE = 28
 
@@ -133,12 +135,3 @@ MODELS = {"mlp": MLP, "cnn": CNN, "rnn": RNN, "convnet": ConvNet}
 def count_parameters(model: nn.Module) -> int:
     """Return how many numbers training can change. Taught in notebook 05."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def check_images(images: Tensor) -> None:
-    """Raise a ValueError that names the shape and the dtype expected, unless images is a float (N, 1, 28, 28)."""
-    if not images.is_floating_point() or images.shape[1:] != (1, IMAGE_SIZE, IMAGE_SIZE):
-        advice = {2: "add the axes with image[None, None]", 3: "add the channel axis with images[:, None]"}
-        next_step = advice.get(images.ndim, "normalise(images) makes them from uint8 images (N, 28, 28)")
-        got = f"{images.dtype} of shape {tuple(images.shape)}; {next_step}"
-        raise ValueError(f"expected float images of shape (N, 1, {IMAGE_SIZE}, {IMAGE_SIZE}), got {got}")

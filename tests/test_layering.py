@@ -19,7 +19,7 @@ LIBRARY = ROOT / "digitlib"
 ALLOWED = {
     "storage": set(),
     "data": {"storage"},
-    "models": set(),
+    "models": {"data"},
     "evaluation": set(),
     "training": {"evaluation"},
     "recipes": {"data", "models", "training"},

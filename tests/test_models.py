@@ -137,5 +137,6 @@ def test_wrong_shapes_are_named_with_the_next_step(name, shape, advice):
 
 
 def test_uint8_images_are_sent_to_normalise():
-    with pytest.raises(ValueError, match="torch.uint8.*normalise"):
-        MLP()(torch.zeros(2, 1, 28, 28, dtype=torch.uint8))
+    for shape in ((2, 1, 28, 28), (2, 28, 28), (28, 28)):
+        with pytest.raises(ValueError, match="torch.uint8.*normalise"):
+            MLP()(torch.zeros(shape, dtype=torch.uint8))
