@@ -6,6 +6,8 @@ drawn raises a ValueError that says what was expected, what came and what to do 
 The look is applied inside each function and does not outlast it; `with style():` lends it to other figures.
 """
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,28 +17,15 @@ from matplotlib.ticker import MaxNLocator
 # Okabe and Ito's palette, which colour-blind readers can tell apart, without the yellow, pale on white.
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-INK, GREY, PALE, PAPER = "#222222", "#6b6b6b", "#dddddd", "#fdfdfd"
+INK, GREY, PALE, PAPER = "#222222", "#6b6b6b", "#dddddd", "#fdfdfd"  # three are those of digitlib.mplstyle
 MARKERS, LINE_STYLES, HATCHES = "os^Dv", ("-", "--", "-.", ":"), ("", "///", "...", "xxx")
 WIDTH = 5.2  # inches: 520 pixels at the default 100 dpi, so that text of 10 points can be read on a phone
 MOST_IMAGES = 100  # that can be told apart
-STYLE = {
-    "figure.facecolor": PAPER,
-    "axes.facecolor": PAPER,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.labelsize": 11,
-    "axes.titlesize": 11,
-    "text.color": INK,
-    "font.family": "DejaVu Sans",  # comes with Matplotlib, and has the cross
-    "font.size": 10,
-    "legend.frameon": False,
-    "image.interpolation": "nearest",  # the pixels as they are; smoothed ones make files twice as large
-}
 
 
 def style():
     """A context in which new figures look like this module's: `with style(): fig, ax = plt.subplots()`."""
-    return plt.rc_context(STYLE)
+    return plt.style.context(Path(__file__).with_name("digitlib.mplstyle"))
 
 
 @style()

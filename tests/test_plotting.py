@@ -127,7 +127,9 @@ def test_style_dresses_other_figures_and_ends_even_with_an_error():
     before = dict(mpl.rcParams)
     with pytest.raises(ValueError), plotting.style():
         figure, _ = plt.subplots()
+        look = [to_hex(mpl.rcParams[name]) for name in ("text.color", "axes.edgecolor", "axes.facecolor")]
         plotting.gallery(IMAGES[0])
+    assert look == [plotting.INK, plotting.GREY, plotting.PAPER]
     assert to_hex(figure.get_facecolor()) == plotting.PAPER
     assert dict(mpl.rcParams) == before
 

@@ -47,7 +47,7 @@ CONTENTS = [
     "tools/machine.py",
 ]
 BOOK_SOURCES = ["_config.yml", "_toc.yml", "book", "digitlib", "tools"]
-KINDS = {*".awk .bib .css .gz .ipynb .js .json .lock .md .png .pth .py .svg .toml .yml".split()}
+KINDS = {*".awk .bib .css .gz .ipynb .js .json .lock .md .mplstyle .png .pth .py .svg .toml .yml".split()}
 SHORTEST_LINE = 12  # characters: shorter ones, such as "return loss", say nothing
 # Lines of every training loop: the course itself teaches them, and no exercise is solved by one of them alone.
 COMMON_LINES = {
