@@ -129,13 +129,13 @@ def load_recommended() -> Checkpoint:
     return load(shipped_folder("weights") / f"{RECOMMENDED}.pth")
 
 
-def load_or_train(recipe: Recipe | str, *, progress: bool | None = None) -> Checkpoint:
+def load_or_train(recipe: Recipe | str) -> Checkpoint:
     """Return the recipe's trained model: the one that an earlier run kept or that is part of digitlib, or a new one.
 
     So any notebook can be opened first. A new one is kept. Training takes seconds or minutes, see the results page.
 
     Args:
-        recipe: a recipe, or the name of one. progress: see `digitlib.training.fit`.
+        recipe: a recipe, or the name of one.
     Raises:
         ValueError: no recipe has that name.
         CheckpointError: the kept file is damaged, or the folder cannot be written (found before training starts).
@@ -151,7 +151,7 @@ def load_or_train(recipe: Recipe | str, *, progress: bool | None = None) -> Chec
         found = "others: the file was renamed; move it away and run again"
         raise CheckpointError(f"{path}: expected the recipe and settings of the file's name, found {found}")
     ensure_writable(path)
-    model, history = recipes.train(recipe, progress=progress)
+    model, history = recipes.train(recipe)
     if history.interrupted:
         raise KeyboardInterrupt(f"training of {recipe.name} was interrupted, nothing was kept")
     save(path, model, recipe, history=history)

@@ -185,51 +185,36 @@ def build_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, *, num_step
 
 
 def train(
-    recipe: Recipe, *, device: str | torch.device = "cpu", progress: bool | None = None
+    recipe: Recipe, *, device: str | torch.device = "cpu", parts: tuple[Part, Part] | None = None
 ) -> tuple[nn.Module, History]:
-    """Train the recipe's network from scratch on the training part, validating on the validation part.
+    """Train the recipe's network from scratch, and validate after each epoch.
 
     The test part is never opened here. torch's global random numbers are as they were, afterwards.
 
     Args:
         device: where to train, and where the model is returned: "cpu", "cuda" or "mps".
-        progress: see `digitlib.training.fit`.
+        parts: what to train and to validate on, each images float32 (N, 1, 28, 28), normalised, and labels int64
+            (N,); by default MNIST's training and validation part.
     """
-    train_part = tuple(tensor.to(device) for tensor in load_part("train"))
-    with torch.random.fork_rng():
-        model, history = train_on(recipe, train_part, load_part("validation"), progress=progress)
-    return model.to(memory_format=torch.contiguous_format), history
-
-
-def train_on(
-    recipe: Recipe, train_part: Part, validation: Part, *, progress: bool | None = None
-) -> tuple[nn.Module, History]:
-    """Train the recipe's network from scratch on images at hand; torch's global random numbers start at its seed.
-
-    Args:
-        train_part: images float32 (N, 1, 28, 28), normalised, and labels int64 (N,), on the device to train on.
-        validation: the same, on any device. progress: see `digitlib.training.fit`.
-    Returns:
-        The trained model, with its channels last in memory, and its History.
-    """
-    images, labels = train_part
-    torch.manual_seed(recipe.seed)
-    # Convolutions on CPUs run faster with the channels last in memory; dense layers do not care.
-    model = build_model(recipe).to(images.device, memory_format=torch.channels_last)
-    optimizer = build_optimizer(recipe, model)
+    train_part, validation = parts or (load_part("train"), load_part("validation"))
+    images, labels = (tensor.to(device) for tensor in train_part)
     num_steps = -(-len(images) // recipe.batch_size) * recipe.num_epochs
     generator = torch.Generator().manual_seed(recipe.seed)
-    history = fit(
-        model,
-        lambda: epoch_batches(recipe, images, labels, generator),
-        validation,
-        optimizer=optimizer,
-        num_epochs=recipe.num_epochs,
-        schedule=build_schedule(recipe, optimizer, num_steps=num_steps),
-        clip_norm=recipe.clip_norm,
-        progress=progress,
-    )
-    return model, history
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        # Convolutions on CPUs run faster with the channels last in memory; dense layers do not care.
+        model = build_model(recipe).to(device, memory_format=torch.channels_last)
+        optimizer = build_optimizer(recipe, model)
+        history = fit(
+            model,
+            lambda: epoch_batches(recipe, images, labels, generator),
+            validation,
+            optimizer=optimizer,
+            num_epochs=recipe.num_epochs,
+            schedule=build_schedule(recipe, optimizer, num_steps=num_steps),
+            clip_norm=recipe.clip_norm,
+        )
+    return model.to(memory_format=torch.contiguous_format), history
 
 
 def epoch_batches(

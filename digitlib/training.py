@@ -27,22 +27,14 @@ class EpochRecord:
 
 @dataclass
 class History:
-    """What a training run leaves behind. Two runs of one seed leave equal histories.
+    """What a training run leaves behind: losses in nats, accuracies from 0 to 1. One seed leaves equal histories."""
 
-    Attributes:
-        train_loss, train_accuracy: one number an epoch, measured on the way, while the weights change.
-        validation_loss, validation_accuracy: one number an epoch, measured after it.
-        step_loss: one number a step (a batch).
-        interrupted: whether the run was stopped before its last epoch.
-    Losses are in nats, accuracies are shares from 0 to 1.
-    """
-
-    train_loss: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)  # one an epoch, while the weights change
     train_accuracy: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)  # one an epoch, measured after it
     validation_accuracy: list[float] = field(default_factory=list)
-    step_loss: list[float] = field(default_factory=list)
-    interrupted: bool = False
+    step_loss: list[float] = field(default_factory=list)  # one a step (a batch)
+    interrupted: bool = False  # whether the run was stopped before its last epoch
 
     def __len__(self) -> int:
         """Return the number of finished epochs."""
@@ -115,12 +107,12 @@ def fit(
     num_epochs: int,
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
     clip_norm: float | None = None,
-    progress: bool | None = None,
 ) -> History:
     """Train for several epochs and validate after each.
 
     Ctrl-C (KeyboardInterrupt) ends the training early: the model keeps what it has learnt, and the History of the
-    finished epochs is returned with `interrupted` set.
+    finished epochs is returned with `interrupted` set. In a terminal and in a notebook a bar moves with each batch and
+    is gone afterwards, unless the variable DIGITLIB_STILL is set.
 
     Args:
         train_batches: a function that returns the batches of one epoch; called once an epoch. For example
@@ -128,8 +120,6 @@ def fit(
         validation: images (N, 1, 28, 28) and labels (N,).
         num_epochs: at least 1.
         schedule, clip_norm: see `train_one_epoch`.
-        progress: whether to show a bar that moves with each batch and is gone afterwards. By default it shows in a
-            terminal and in a notebook, unless the variable DIGITLIB_STILL is set.
     Raises:
         ValueError: num_epochs is less than 1, or train_batches is no function.
     Taught in notebook 07.
@@ -139,7 +129,7 @@ def fit(
     if not callable(train_batches):
         got = f"{type(train_batches).__name__}; write lambda: batches(images, labels, batch_size, generator)"
         raise ValueError(f"expected train_batches to be a function that returns batches, got {got}")
-    look = _options_of_the_bar(progress)
+    look = _options_of_the_bar()
     history, num_steps, result = History(), None, None
     try:
         for number in range(1, num_epochs + 1):
@@ -155,11 +145,11 @@ def fit(
     return history
 
 
-def _options_of_the_bar(progress: bool | None) -> dict:
+def _options_of_the_bar() -> dict:
     """Return what tells tqdm where to show its bar, if anywhere."""
-    if progress is False or (progress is None and os.environ.get("DIGITLIB_STILL")):
+    if os.environ.get("DIGITLIB_STILL"):
         return {"disable": True}
     if type(sys.stdout).__module__ == "ipykernel.iostream":
         # Here a bar that is gone leaves blanks; tqdm.auto leaves its first state in the file, stderr a red line.
         return {"file": sys.stdout, "ncols": 100}
-    return {"disable": not (progress or (sys.stderr and sys.stderr.isatty()))}
+    return {"disable": not (sys.stderr and sys.stderr.isatty())}

@@ -667,7 +667,7 @@ def test_it_trains_once_and_then_loads(few_images, tmp_path, monkeypatch):
     )
     assert trained.metrics["validation_accuracy"] == trained.history.validation_accuracy[-1]
     assert not trained.model.training and torch.equal(trained.model(IMAGES), loaded.model(IMAGES))
-    other = load_or_train(change(recipe, seed=1), progress=False)
+    other = load_or_train(change(recipe, seed=1))
     assert len(few_images) == 2 and not torch.equal(other.model(IMAGES), loaded.model(IMAGES))
     with pytest.raises(ValueError, match="expected a recipe among mlp, cnn, .*, tiny, got 'tinny'"):
         load_or_train("tinny")

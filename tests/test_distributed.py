@@ -93,8 +93,7 @@ def train_alone(monkeypatch):
         count = number
         torch.set_default_dtype(dtype)
         parts = [as_tensors(few[part], dtype) for part in ("train", "validation")]
-        with torch.random.fork_rng():
-            return recipes.train_on(recipe, *parts, progress=False)[1]
+        return recipes.train(recipe, parts=parts)[1]
 
     monkeypatch.setattr(ConvNet, "forward", in_shares)
     yield train

@@ -52,7 +52,7 @@ def few_images(monkeypatch):
 def histories():
     """Train in this process what the test below trains in another one, too."""
     recipes.load_part = lambda part: stripes()
-    return [asdict(recipes.train(recipe, progress=False)[1]) for recipe in SEEDED]
+    return [asdict(recipes.train(recipe)[1]) for recipe in SEEDED]
 
 
 def test_every_recipe_builds():

@@ -17,7 +17,7 @@ from torchvision.transforms import Compose, Normalize, ToTensor
 
 from digitlib.data import TRAIN_MEAN, TRAIN_STD, batches, fetch, part_indices
 from digitlib.evaluation import evaluate
-from digitlib.recipes import Recipe, build_model, build_optimizer, change, epoch_batches, find, train_on
+from digitlib.recipes import Recipe, build_model, build_optimizer, change, epoch_batches, find, train
 from digitlib.training import EpochRecord, train_one_epoch
 from tools import timing
 from tools.timing import interleaved, medians, ratio, time_loop
@@ -111,16 +111,16 @@ def side_by_side(recipe: Recipe, data: dict, few: dict[str, int]) -> tuple[dict[
     }
     found, loop = {way: [] for way in ways}, []
     for _ in range(recipe.num_epochs):
-        for way, train in ways.items():
+        for way, train_epoch in ways.items():
             loop += time_loop()
             start = time.perf_counter()
-            _, accuracy = train()
+            _, accuracy = train_epoch()
             found[way].append([time.perf_counter() - start, accuracy])
     return found, loop
 
 
 def first_networks(recipe: Recipe) -> tuple[nn.Module, nn.Module]:
-    """Return the recipe's network twice, with the same weights: as it comes, and laid out as `train_on` trains it."""
+    """Return the recipe's network twice, with the same weights: as it comes, and laid out as `train` trains it."""
     networks = []
     for layout in (torch.contiguous_format, torch.channels_last):
         torch.manual_seed(recipe.seed)
@@ -135,7 +135,7 @@ def short_training(recipe: Recipe, share: float, data: dict) -> tuple[float, flo
     """Train on the first images alone; return the seconds, validations included, and the last one's accuracy."""
     few = tuple(tensor[: round(share * len(tensor))] for tensor in data["train"])
     start = time.perf_counter()
-    _, history = train_on(recipe, few, data["validation"], progress=False)
+    _, history = train(recipe, parts=(few, data["validation"]))
     if history.interrupted:
         raise KeyboardInterrupt
     return time.perf_counter() - start, history.validation_accuracy[-1]

@@ -122,7 +122,7 @@ def measure(recipe: Recipe) -> None:
     """Train a candidate with its seed and store what it reads of the validation images, unless that is known."""
     if settings(recipe) in read():
         return
-    model, _ = train(recipe, progress=False)
+    model, _ = train(recipe)
     found = {"accuracy": evaluate(model, *load_part("validation")).accuracy}
     if recipe.roughen or recipe.name == "best":
         found["corrupted"] = corruptions.accuracies(model, "validation", corruptions.CHOOSING)

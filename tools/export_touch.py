@@ -103,7 +103,7 @@ def rnn() -> dict:
         "learning_rate": 8e-3,
         "num_epochs": 3,
     }
-    checkpoint = load_or_train(change(find("rnn"), name="rnn-small", **small), progress=False)
+    checkpoint = load_or_train(change(find("rnn"), name="rnn-small", **small))
     return {"accuracy": checkpoint.metrics["validation_accuracy"], **describe_rnn(checkpoint.model)}
 
 

@@ -43,7 +43,7 @@ def runs_of(name: str) -> list[Recipe]:
 
 def measure(runs: list[Recipe]) -> dict:
     """Train each of these recipes, which differ in their seeds, and return what they read."""
-    models = [train(run, progress=False)[0] for run in runs]
+    models = [train(run)[0] for run in runs]
     parts = {part: load_part(part) for part in ("validation", "test")}
     found = {part: [evaluate(model, *data).accuracy for model in models] for part, data in parts.items()}
     about = {"settings": [settings(run) for run in runs], "channels": runs[0].model_options["num_channels"]}

@@ -119,7 +119,7 @@ def measure_run(recipe: Recipe) -> dict:
     """Train the recipe from scratch and keep its checkpoint, then read the test images once, of each kind."""
     print(f"{recipe.name}, seed {recipe.seed}: training", flush=True)
     start = time.perf_counter()
-    model, history = train(recipe, progress=False)
+    model, history = train(recipe)
     duration = time.perf_counter() - start
     if history.interrupted:
         raise KeyboardInterrupt
@@ -147,7 +147,7 @@ def other_writers() -> tuple[Tensor, Tensor]:
 
 def measure_ensemble(members: list[Recipe]) -> dict:
     """Let the networks of several seeds, just trained, vote on the test images."""
-    wrong = read_test_images([load_or_train(member, progress=False).model for member in members])
+    wrong = read_test_images([load_or_train(member).model for member in members])
     print(
         f"{len(members)} networks of {ENSEMBLE} together: {10_000 - len(wrong)} of 10,000 right", flush=True
     )
