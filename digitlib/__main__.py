@@ -134,13 +134,10 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_command(commands, function: Callable, *examples: str) -> Callable:
     """Add a command that the function's docstring describes; return the function that adds its options."""
     text = function.__doc__ or ""  # python -OO leaves docstrings out
-    command = commands.add_parser(
-        function.__name__,
-        help=text[:1].lower() + text[1:].rstrip("."),
-        description=text,
-        epilog="\n  ".join(["examples:", *examples]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    about = {"help": text[:1].lower() + text[1:].rstrip("."), "description": text}
+    about |= {"epilog": "\n  ".join(["examples:", *examples])}
+    plain = argparse.RawDescriptionHelpFormatter  # leaves the lines of the examples as they are
+    command = commands.add_parser(function.__name__, formatter_class=plain, **about)
     command.set_defaults(command=function)
     return command.add_argument
 
@@ -153,10 +150,9 @@ def recipes(options: argparse.Namespace) -> int:
     width = max(map(len, ["recipe", *RECIPES]))
     print(f"{'recipe':<{width}}  parameters  optimizer    rate  batch  epochs  title")
     for recipe in RECIPES.values():
-        print(
-            f"{recipe.name:<{width}}  {count_parameters(build_model(recipe)):>10,}  {recipe.optimizer:<9}  "
-            f"{recipe.learning_rate:>6g}  {recipe.batch_size:>5}  {recipe.num_epochs:>6}  {recipe.title}"
-        )
+        size = count_parameters(build_model(recipe))
+        settings = f"{recipe.learning_rate:>6g}  {recipe.batch_size:>5}  {recipe.num_epochs:>6}"
+        print(f"{recipe.name:<{width}}  {size:>10,}  {recipe.optimizer:<9}  {settings}  {recipe.title}")
     return 0
 
 
@@ -295,19 +291,16 @@ def predict(options: argparse.Namespace) -> int:
 
 def _as_text(guesses: list, is_number: bool) -> str:
     """Return the answer, its shares and, where the network is not sure of a digit, the second guess."""
-    if is_number:
-        answer = "".join(str(guess.digit) for guess in guesses)
-        shares = [f"{guess.digit}: {max(guess.probabilities):.1%}" for guess in guesses]
-    else:
-        answer = f"{guesses[0].digit} (probability {max(guesses[0].probabilities):.1%})"
-        shares = [f"{digit}: {share:.1%}" for digit, share in enumerate(guesses[0].probabilities)]
-    doubts = [
-        f"{f'digit {place}' if is_number else 'it'} may also be {g.second} ({g.probabilities[g.second]:.1%})"
-        for place, g in enumerate(guesses, 1)
-        if not g.is_sure
-    ]
-    lines = [answer, "  ".join(shares)] + (["not sure: " + ", ".join(doubts)] if doubts else [])
-    return "\n  ".join(lines)
+    answer, doubts = "".join(str(guess.digit) for guess in guesses), []
+    shares = [(guess.digit, max(guess.probabilities)) for guess in guesses]
+    if not is_number:
+        answer, shares = f"{answer} (probability {shares[0][1]:.1%})", enumerate(guesses[0].probabilities)
+    for place, guess in enumerate(guesses, 1):
+        if not guess.is_sure:
+            which, share = f"digit {place}" if is_number else "it", guess.probabilities[guess.second]
+            doubts.append(f"{which} may also be {guess.second} ({share:.1%})")
+    lines = [answer, "  ".join(f"{digit}: {share:.1%}" for digit, share in shares)]
+    return "\n  ".join(lines + (["not sure: " + ", ".join(doubts)] if doubts else []))
 
 
 def _expect_device(device: str) -> None:

@@ -169,10 +169,9 @@ def _by_writer(values: Tensor, writers: Tensor) -> tuple[Tensor, Tensor]:
     """Return the sum of each writer's values, and how many images are theirs, float64 (W,)."""
     people, owner = writers.cpu().unique(return_inverse=True)
     if values.shape != writers.shape or values.ndim != 1 or len(people) < 2:
-        raise ValueError(
-            f"expected one value and one writer for each image, of two writers or more, got values of shape "
-            f"{tuple(values.shape)} and {len(people)} writers of {tuple(writers.shape)}; see load_writers(part)"
-        )
+        got = f"values of shape {tuple(values.shape)} and {len(people)} writers of {tuple(writers.shape)}"
+        expected = "one value and one writer for each image, of two writers or more"
+        raise ValueError(f"expected {expected}, got {got}; see load_writers(part)")
     return owner.bincount(values.cpu().double()), owner.bincount().double()
 
 

@@ -29,20 +29,13 @@ SURE = 0.8  # on the validation part half of the wrong answers stay below it, an
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network reads in one picture.
+    """What the network reads in one picture."""
 
-    Attributes:
-        digit, second: the most probable digit, 0 to 9, and the next.
-        probabilities: ten floats that sum to 1, the softmax of the logits.
-        is_sure: whether the digit's probability is at least SURE.
-        image: uint8 (28, 28), what the network saw.
-    """
-
-    digit: int
-    second: int
-    probabilities: tuple[float, ...]
-    is_sure: bool
-    image: Tensor = field(repr=False, compare=False)
+    digit: int  # the most probable one, 0 to 9
+    second: int  # the next
+    probabilities: tuple[float, ...]  # ten that sum to 1, the softmax of the logits
+    is_sure: bool  # whether the digit's probability is at least SURE
+    image: Tensor = field(repr=False, compare=False)  # uint8 (28, 28), what the network saw
 
 
 def predict(model: nn.Module, path: str | os.PathLike) -> Prediction:

@@ -21,9 +21,8 @@ try:
     import traitlets
     from IPython.display import display
 except ImportError as error:
-    raise ImportError(
-        f"expected the packages of digitlib's widgets, found no {error.name}; run: pip install 'digitlib[widgets]'"
-    ) from error
+    found = f"no {error.name}; run: pip install 'digitlib[widgets]'"
+    raise ImportError(f"expected the packages of digitlib's widgets, found {found}") from error
 
 from digitlib.data import ordinary_digits
 from digitlib.predict import find_ink, predict_images, to_mnist_format
@@ -39,11 +38,6 @@ def _beside(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def is_still() -> bool:
-    """Return whether the notebook runs with nobody in front of it: the variable DIGITLIB_STILL is set."""
-    return bool(os.environ.get("DIGITLIB_STILL"))
-
-
 def explore(draw: Callable[..., None], **controls: ipywidgets.Widget) -> None:
     """Show controls and, below them, what draw makes of their values; draw again whenever one is moved.
 
@@ -52,7 +46,7 @@ def explore(draw: Callable[..., None], **controls: ipywidgets.Widget) -> None:
         controls: ipywidgets such as `IntSlider(value=3, min=0, max=9)`, named as the arguments of draw.
     Taught in notebook 04.
     """
-    if is_still():
+    if os.environ.get("DIGITLIB_STILL"):
         draw(**{name: control.value for name, control in controls.items()})
         return
     for name, control in controls.items():
@@ -102,4 +96,4 @@ class DrawPad(anywidget.AnyWidget):
         self.probabilities = list(prediction.probabilities)
 
     def _repr_mimebundle_(self, **options):
-        return _STILL if is_still() else super()._repr_mimebundle_(**options)
+        return _STILL if os.environ.get("DIGITLIB_STILL") else super()._repr_mimebundle_(**options)
