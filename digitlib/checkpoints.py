@@ -130,12 +130,10 @@ def load_recommended() -> Checkpoint:
 
 
 def load_or_train(recipe: Recipe | str) -> Checkpoint:
-    """Return the recipe's trained model: the one that an earlier run kept or that is part of digitlib, or a new one.
+    """Return a recipe's trained model: the one that an earlier run kept or that is part of digitlib, or a new one.
 
     So any notebook can be opened first. A new one is kept. Training takes seconds or minutes, see the results page.
 
-    Args:
-        recipe: a recipe, or the name of one.
     Raises:
         ValueError: no recipe has that name.
         CheckpointError: the kept file is damaged, or the folder cannot be written (found before training starts).

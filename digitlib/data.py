@@ -86,11 +86,9 @@ def load_raw(part: str) -> tuple[Tensor, Tensor]:
 
 
 def ordinary_digits() -> Tensor:
-    """Return the digits 0 to 9 as hardly anyone would misread them: of the validation part, each nearest to its mean.
+    """Return the digits 0 to 9 as hardly anyone would misread them, uint8 (10, 28, 28).
 
-    Returns:
-        uint8 (10, 28, 28).
-    Taught in notebook 04.
+    Of the validation part's images of a digit it is the one nearest to their mean. Taught in notebook 04.
     """
     images, labels = load_raw("validation")
     own = [images[labels == digit] for digit in range(10)]

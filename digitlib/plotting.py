@@ -30,14 +30,12 @@ def style():
 
 @style()
 def gallery(images, labels=None, predictions=None, *, titles=None, num_columns=8) -> np.ndarray:
-    """A grid of images, each with its digit; wrongly read ones have a frame, a cross and both digits.
+    """Images with their digits, an array of Axes (rows, columns); wrong ones have a frame, a cross and both digits.
 
     Args:
         images: uint8 or float (N, H, W) or (N, 1, H, W), at most 100; high is bright, on one scale for all.
         labels, predictions: int (N,), the true digits and those that a model read.
         titles: N short texts to stand above the digits.
-    Returns:
-        Array of Axes, (rows, columns); cells without an image are blank.
     """
     images = _images(images, "images")
     labels = None if labels is None else _digits(labels, "labels")
@@ -57,14 +55,12 @@ def gallery(images, labels=None, predictions=None, *, titles=None, num_columns=8
 
 @style()
 def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.ndarray:
-    """A grid of channels, filters or mean images on one scale, black to white, with its colour bar.
+    """Channels, filters or mean images on one scale, with its colour bar: an array of Axes (rows, columns).
 
     Args:
         maps: (C, H, W), what one image became in C channels; or (C, 1, H, W), a layer's filters; at most 100.
         titles: C short texts to stand above the maps.
         value: what the colours mean, written beside the colour bar.
-    Returns:
-        Array of Axes, (rows, columns); cells without a map are blank.
     """
     axes = _grid(_images(maps, "maps"), [titles], num_columns, margin=0.9)
     bar = axes[0, 0].figure.colorbar(axes[0, 0].images[0], ax=axes, aspect=25)
@@ -75,11 +71,7 @@ def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.
 
 @style()
 def pixel_image(image, *, title="", ax=None) -> Axes:
-    """One grey image of any size.
-
-    Args:
-        image: uint8 or float (H, W) or (1, H, W); high is bright.
-    """
+    """One grey image of any size, uint8 or float (H, W) or (1, H, W); high is bright."""
     image = _array(image)
     image = image[0] if image.ndim == 3 and len(image) == 1 else image
     if image.ndim != 2:
@@ -91,20 +83,12 @@ def pixel_image(image, *, title="", ax=None) -> Axes:
 
 
 def loss_curves(table, *, ax=None) -> Axes:
-    """Training and validation loss after each epoch.
-
-    Args:
-        table: `History.as_table()`, or a DataFrame of it; columns train_loss and validation_loss.
-    """
+    """Training and validation loss after each epoch, from `History.as_table()` or a DataFrame of it."""
     return named_curves(_columns(table, "loss"), ylabel="loss (cross-entropy)", ax=ax)
 
 
 def accuracy_curves(table, *, ax=None) -> Axes:
-    """Training and validation accuracy after each epoch, in percent.
-
-    Args:
-        table: see `loss_curves`; columns train_accuracy and validation_accuracy, as shares, 0 to 1.
-    """
+    """Training and validation accuracy after each epoch, in percent, from such a table, which holds shares, 0 to 1."""
     return named_curves(_columns(table, "accuracy", unit=100), ylabel="accuracy (%)", ax=ax)
 
 
@@ -132,11 +116,7 @@ def named_curves(curves, *, ylabel, xlabel="epoch", ax=None) -> Axes:
 def running_mean(values, window) -> np.ndarray:
     """The mean of the last `window` values, 1 or more, at each place; at the start, of as many as there are.
 
-    Args:
-        values: (N,) numbers.
-    Returns:
-        float64 (N,).
-    Taught in notebook 08.
+    From values (N,) it makes float64 (N,). Taught in notebook 08.
     """
     values = _series(values, "values")
     sums = np.convolve(values, np.ones(window))[: len(values)]

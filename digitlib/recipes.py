@@ -1,7 +1,4 @@
-"""The named experiments: a model, an optimizer, a schedule and a seed, written down once.
-
-The command line, the notebooks, the benchmark and the tests all take them from here.
-"""
+"""The named experiments, written down once for all who train: a model, an optimizer, a schedule and a seed."""
 
 import re
 from collections.abc import Iterator
@@ -131,11 +128,7 @@ RECIPES = {
 
 
 def find(name: str) -> Recipe:
-    """Return the recipe of that name.
-
-    Raises:
-        ValueError: there is none; the message lists those that there are.
-    """
+    """Return the recipe of that name, or raise a ValueError that lists those that there are."""
     if name not in RECIPES:
         raise ValueError(f"expected a recipe among {', '.join(RECIPES)}, got {name!r}")
     return RECIPES[name]

@@ -1,7 +1,4 @@
-"""The training loop: one epoch, several epochs, and the record that they leave.
-
-The loop is the one that notebook 07 writes in the open.
-"""
+"""The training loop, which notebook 07 writes in the open: one epoch, several epochs, the record that they leave."""
 
 import os
 import sys
