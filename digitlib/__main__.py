@@ -1,8 +1,7 @@
 """The command line: digitlib recipes | train | evaluate | predict.
 
-Exit codes: 0, all went well; 1, a picture could not be read, the others could, or the output could not be written; 2,
-the command or its input is not usable; 130, interrupted with Ctrl-C. Errors are one line on stderr; DIGITLIB_DEBUG=1
-shows the traceback behind one.
+Exit codes: 0, all went well; 1, some picture could not be read, or the output not be written; 2, the command or its
+input is not usable; 130, interrupted with Ctrl-C. Errors are one line on stderr; DIGITLIB_DEBUG=1 shows the traceback.
 
 Functions import what they need: before main() runs Ctrl-C is Python's own, so little may happen up to there.
 """
@@ -200,21 +199,17 @@ def _train_together(recipe, device: str, unfinished: Path, start: float) -> tupl
     """Train as one of the processes that torchrun has started; process 0 keeps each finished epoch."""
     from digitlib import checkpoints, distributed
 
-    earlier = _written(unfinished)  # by another training; the first epoch replaces it
+    earlier = unfinished.exists() and unfinished.stat().st_mtime_ns  # that of another training
     keep = partial(_save, unfinished, recipe, start)
     try:
         with _stopped_by_ctrl_c():
             return distributed.train(recipe, device=device, after_epoch=keep)
     except (distributed.ProcessLost, KeyboardInterrupt) as error:
         kept = "no epoch was finished, nothing is kept"
-        if _written(unfinished) not in (None, earlier):
+        if unfinished.exists() and unfinished.stat().st_mtime_ns != earlier:
             num_epochs = len(checkpoints.load(unfinished).history)
             kept = f"{num_epochs} of {recipe.num_epochs} epochs are kept in {unfinished}"
         raise type(error)(f"{str(error) or 'interrupted'}; {kept}; start the training again") from error
-
-
-def _written(path: Path) -> int | None:
-    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def _save(path: Path, recipe, start: float, model, history) -> str:

@@ -76,10 +76,9 @@ def save(
     history: History | None = None,
     metrics: dict[str, float] | None = None,
 ) -> None:
-    """Write a checkpoint, whole or not at all: an earlier file at that path stays until the new one is complete.
+    """Write a checkpoint, whole or not at all, see `digitlib.storage.write_whole`.
 
     Args:
-        path: its folder is made where it is missing; a symbolic link stays one, and an earlier file's permissions.
         recipe: how the model was trained; its architecture must be the model's.
         metrics: what else was measured; the history's last validation_accuracy and validation_loss are kept anyway.
     Raises:
@@ -102,20 +101,18 @@ def save(
     }
     buffer = io.BytesIO()  # torch words a full disk worse than the operating system does
     torch.save(content, buffer)
-    data = buffer.getvalue()
     with _refusing(path, "a network that load will take", "train it anew"):
-        _restore(data)
+        _restore(buffer.getvalue())
     with _refusing(path, "a file that can be written", _ELSEWHERE):
         _expect_writable(path)
-        write_whole(path, data)
+        write_whole(path, buffer.getvalue())
 
 
 def load(path: Path | str) -> Checkpoint:
     """Read a checkpoint, trusting nothing in it: no code of the file is run, and no more memory taken than it holds.
 
     Raises:
-        CheckpointError: the file is missing, damaged, too large, no checkpoint of digitlib, holds a pickle that could
-            run code, or holds another architecture than it says.
+        CheckpointError: it is missing, damaged, too large, of another kind or architecture, or could run code.
     Taught in notebook 11.
     """
     path = Path(path)

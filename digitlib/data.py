@@ -27,8 +27,7 @@ NUM_VALIDATION = 5_000
 SPLIT_SEED = 835
 
 # Mean and standard deviation of the pixels of the 55,000 training images, scaled to 0..1; a test recomputes both.
-TRAIN_MEAN = 0.1307
-TRAIN_STD = 0.3081
+TRAIN_MEAN, TRAIN_STD = 0.1307, 0.3081
 
 
 class DataError(RuntimeError):
@@ -102,8 +101,7 @@ def load_writers(part: str) -> tuple[Tensor, Tensor]:
     Returns:
         writers, int64 (N,), a number for each person; students, bool (N,), true where the writer was a pupil of a high
         school, false where an employee of the census bureau. The parts have 495, 44 and 297 writers.
-    Raises:
-        ValueError: part is none of the three.
+    Args, Raises: see `load_raw`.
     Taught in notebook 02. Source: Yadav and Bottou 2019, "Cold Case: The Lost MNIST Digits".
     """
     writers, partitions = _read_writers("test" if part == "test" else "train")
@@ -111,9 +109,7 @@ def load_writers(part: str) -> tuple[Tensor, Tensor]:
     return writers[indices], partitions[indices] == 4
 
 
-def split_indices(
-    writers: Tensor, *, num_validation: int = NUM_VALIDATION, seed: int = SPLIT_SEED
-) -> dict[str, Tensor]:
+def split_indices(writers: Tensor, *, num_validation: int = NUM_VALIDATION, seed: int = SPLIT_SEED) -> dict:
     """Divide images into a training and a validation part, at random, all images of one writer into the same part.
 
     Args:
@@ -135,11 +131,9 @@ def split_indices(
 
 
 def statistics(images: Tensor) -> tuple[float, float]:
-    """Return the mean and the standard deviation of all pixels, scaled to 0..1.
+    """Return the mean and the standard deviation of all pixels of uint8 images (N, 28, 28), scaled to 0..1.
 
-    Args:
-        images: uint8 (N, 28, 28). Pass the training part alone: statistics of other images would leak them.
-    Taught in notebook 03.
+    Pass the training part alone: statistics of other images would leak them. Taught in notebook 03.
     """
     scaled = images.double() / 255
     return scaled.mean().item(), scaled.std().item()

@@ -59,9 +59,7 @@ class Together(nn.parallel.DistributedDataParallel):
         return logits
 
 
-def train(
-    recipe: Recipe, *, device: str = "cpu", after_epoch: Callable | None = None
-) -> tuple[nn.Module, History]:
+def train(recipe: Recipe, *, device: str = "cpu", after_epoch: Callable) -> tuple[nn.Module, History]:
     """Train the recipe's network with all processes that torchrun has started; each of them calls this.
 
     Args:
@@ -90,7 +88,7 @@ def train(
             epoch = train_one_epoch(model, batches, optimizer, schedule=schedule, clip_norm=recipe.clip_norm)
             # Before it reads, DistributedDataParallel takes over the running averages of process 0: those are saved.
             history.record(epoch, evaluate(model, *validation))
-            if rank() == 0 and after_epoch is not None:
+            if rank() == 0:
                 after_epoch(network, history)
     return network, history
 

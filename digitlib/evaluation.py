@@ -56,8 +56,7 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: in
 
     Args:
         images: float32 (N, 1, 28, 28), normalised. labels: int64 (N,).
-    Raises:
-        ValueError: there are no images, or images and labels differ in length.
+    Raises: see `measure`.
     Taught in notebook 09.
     """
     return measure(predict_logits(model, images, batch_size=batch_size), labels)
@@ -120,8 +119,7 @@ def writers_interval(
     may lie from that of unlimited writers (bootstrap-t; plain percentiles are too narrow where mistakes are few).
 
     Args:
-        values: (N,), what is averaged: right answers, as `predictions == labels`, for an accuracy; the right answers
-            of one network minus another's, in -1, 0, 1, for the difference of two.
+        values: (N,), right answers, as `predictions == labels`; or one network's minus another's, in -1, 0, 1.
         writers: int64 (N,), as `digitlib.data.load_writers` returns them.
         num_samples, seed: of the bootstrap; the same seed gives the same interval.
     Raises:
@@ -152,8 +150,7 @@ def writers_test(
     are turned round at random, writer by writer; the p-value is the share of turns that come at least as far from 0.
 
     Args:
-        first, second: bool (N,), the right answers of the two networks, on the same images.
-        writers, num_samples, seed: see `writers_interval`.
+        first, second: bool (N,), the two networks' right answers on the same images. Others: see `writers_interval`.
     Returns:
         The two-sided p-value, from 1 / (num_samples + 1) to 1.
     Taught in notebook 09. Source: Fisher 1935, "The Design of Experiments", section 21.
@@ -208,11 +205,9 @@ def confusion_matrix(labels: Tensor, predictions: Tensor, *, num_classes: int = 
 
 
 def report(confusion: Tensor) -> Report:
-    """Derive precision, recall and F1 from a confusion matrix; where one is undefined (0 / 0) it counts as 0.
+    """Derive precision, recall and F1 from a confusion matrix, int64 (C, C), as `confusion_matrix` returns it.
 
-    Args:
-        confusion: int64 (C, C); row = true class, column = predicted class.
-    Taught in notebook 09.
+    Where one of them is undefined (0 / 0) it counts as 0. Taught in notebook 09.
     """
     confusion = confusion.cpu().double()  # not every GPU has float64
     correct, predicted, support = confusion.diag(), confusion.sum(dim=0), confusion.sum(dim=1)

@@ -1,8 +1,7 @@
 """The networks: one class an architecture, sizes as arguments.
 
-Every network takes normalised images, float32 (N, 1, 28, 28), and returns logits, float32 (N, 10); images of another
-shape are refused with a ValueError. Probabilities are one softmax away: `logits.softmax(dim=1)`. The loss wants the
-logits themselves, see notebook 06.
+Every network takes normalised images, float32 (N, 1, 28, 28), and returns logits, float32 (N, 10); other images raise
+a ValueError. `logits.softmax(dim=1)` makes probabilities; the loss wants the logits themselves, see notebook 06.
 """
 
 from collections.abc import Sequence

@@ -34,8 +34,7 @@ def gallery(images, labels=None, predictions=None, *, titles=None, num_columns=8
 
     Args:
         images: uint8 or float (N, H, W) or (N, 1, H, W), at most 100; high is bright, on one scale for all.
-        labels, predictions: int (N,), the true digits and those that a model read.
-        titles: N short texts to stand above the digits.
+        labels, predictions: int (N,), the true digits and those that a model read. titles: N short texts above them.
     """
     images = _images(images, "images")
     labels = None if labels is None else _digits(labels, "labels")
@@ -59,8 +58,7 @@ def feature_maps(maps, *, titles=None, num_columns=5, value="activation") -> np.
 
     Args:
         maps: (C, H, W), what one image became in C channels; or (C, 1, H, W), a layer's filters; at most 100.
-        titles: C short texts to stand above the maps.
-        value: what the colours mean, written beside the colour bar.
+        titles: C short texts above the maps. value: what the colours mean, written beside the colour bar.
     """
     axes = _grid(_images(maps, "maps"), [titles], num_columns, margin=0.9)
     bar = axes[0, 0].figure.colorbar(axes[0, 0].images[0], ax=axes, aspect=25)
@@ -146,11 +144,7 @@ def step_losses(step_loss, *, window=50, log_scale=False, ax=None) -> Axes:
 
 @style()
 def confusion_heatmap(confusion, *, ax=None) -> Axes:
-    """How often each true digit (row) was read as each digit (column): mistakes coloured, right answers grey.
-
-    Args:
-        confusion: int (10, 10) counts, rows = true, columns = predicted; another number of classes works too.
-    """
+    """How often each true digit (row) was read as each (column), int (C, C): mistakes coloured, right answers grey."""
     import seaborn as sns  # here, because it brings pandas and takes half a second, for this picture alone
 
     confusion = _array(confusion)
@@ -175,11 +169,7 @@ def confusion_heatmap(confusion, *, ax=None) -> Axes:
 
 @style()
 def class_balance(labels, *, ax=None) -> Axes:
-    """The share of each digit among the labels, in percent; a dashed line shows ten equal shares.
-
-    Args:
-        labels: int (N,), each 0 to 9; or a mapping of names to such labels, drawn side by side.
-    """
+    """The share of each digit among labels, int (N,), in percent, or among several such by name, side by side."""
     parts = labels if hasattr(labels, "items") else {"": labels}
     parts = {name: _digits(part, "labels") for name, part in parts.items()}
     ax = _axes(ax, WIDTH, 3.4)
@@ -287,10 +277,9 @@ def _grid(images, lines, num_columns, *, margin=0.0):
     width = min(1.3, (WIDTH - margin) / num_columns)  # inches of a cell
     most_lines = 1 + max(caption.count("\n") for caption in captions)
     height = width * images.shape[1] / images.shape[2] + 0.1 + 0.17 * most_lines
-    size = (num_columns * width + margin, num_rows * height)
-    figure = plt.figure(figsize=size, layout="compressed")
+    looks = {"figsize": (num_columns * width + margin, num_rows * height), "layout": "compressed"}
     bare = {"xticks": [], "yticks": [], "frame_on": False}
-    axes = figure.subplots(num_rows, num_columns, squeeze=False, subplot_kw=bare)
+    axes = plt.subplots(num_rows, num_columns, squeeze=False, subplot_kw=bare, **looks)[1]
     limits = _limits(images)
     for ax, image, caption in zip(axes.flat, images, captions):
         ax.imshow(image, cmap="gray", clim=limits)

@@ -90,11 +90,8 @@ def predict_images(model: nn.Module, images: list[Tensor]) -> list[Prediction]:
     found = predict_logits(model, normalise(torch.stack(images))).cpu().double().softmax(1)
     if not found.isfinite().all():  # the largest would be nan, and the digit always 0
         raise ValueError("expected finite probabilities, got nan; the weights are no good, train anew")
-    best = found.topk(2).indices.tolist()
-    return [
-        Prediction(digit, second, tuple(p), p[digit] >= SURE, image)
-        for (digit, second), p, image in zip(best, found.tolist(), images)
-    ]
+    rows = zip(found.topk(2).indices.tolist(), found.tolist(), images)  # best: the digit and the second
+    return [Prediction(*best, tuple(p), p[best[0]] >= SURE, image) for best, p, image in rows]
 
 
 def split_digits(ink: np.ndarray) -> list[np.ndarray]:

@@ -137,14 +137,12 @@ def find(name: str) -> Recipe:
 def change(recipe: Recipe, **settings) -> Recipe:
     """Return the recipe with other settings; those that are None stay as they are.
 
-    Another optimizer brings its own learning rate and momentum, unless they are given: one that suits Adam
-    leaves SGD standing still.
+    Another optimizer brings its own learning rate and momentum, unless they are given: Adam's rate stalls SGD.
     """
     settings = {name: value for name, value in settings.items() if value is not None}
     optimizer = settings.get("optimizer", recipe.optimizer)
     if optimizer != recipe.optimizer and optimizer in OPTIMIZERS:
-        learning_rate, momentum = OPTIMIZERS[optimizer]
-        settings = {"learning_rate": learning_rate, "momentum": momentum, **settings}
+        settings = dict(zip(("learning_rate", "momentum"), OPTIMIZERS[optimizer])) | settings
     return replace(recipe, **settings)
 
 

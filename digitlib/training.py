@@ -46,10 +46,7 @@ class History:
         self.step_loss += epoch.step_loss
 
     def as_table(self) -> dict[str, list[float]]:
-        """Return the columns epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy.
-
-        `pandas.DataFrame(history.as_table())` makes a table of one row an epoch.
-        """
+        """Return columns for a `pandas.DataFrame` with a row an epoch: epoch (from 1), the losses, the accuracies."""
         names = ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
         return {"epoch": list(range(1, len(self) + 1)), **{name: getattr(self, name) for name in names}}
 
@@ -65,9 +62,8 @@ def train_one_epoch(
     """Take one step for each batch.
 
     Args:
-        model: returns logits (B, 10).
+        model: returns logits (B, 10). optimizer: over its parameters.
         batches: yields images (B, 1, 28, 28) and labels (B,), on the model's device.
-        optimizer: over the model's parameters.
         schedule: changes the learning rate after each step.
         clip_norm: gradients whose norm is larger are scaled down to it.
     Raises:
@@ -114,9 +110,7 @@ def fit(
     Args:
         train_batches: a function that returns the batches of one epoch; called once an epoch. For example
             `lambda: batches(images, labels, 100, generator)`, or `lambda: loader` for a DataLoader.
-        validation: images (N, 1, 28, 28) and labels (N,).
-        num_epochs: at least 1.
-        schedule, clip_norm: see `train_one_epoch`.
+        validation: images (N, 1, 28, 28) and labels (N,). schedule, clip_norm: see `train_one_epoch`.
     Raises:
         ValueError: num_epochs is less than 1, or train_batches is no function.
     Taught in notebook 07.

@@ -3,8 +3,7 @@
     DrawPad   write a digit by hand; the model that you trained reads it as you draw
     explore   sliders and menus above a figure
 
-Where nobody sits in front of the notebook, as when it is tested or made into a page of the book, there is no one to
-move anything: with $DIGITLIB_STILL set, both show one still picture instead.
+With $DIGITLIB_STILL set, as where a notebook is tested or made into a page, both show one still picture instead.
 """
 
 import os
