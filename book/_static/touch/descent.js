@@ -3,6 +3,7 @@
 /** Downhill on the two parameters of notebook 06: three optimizers, any learning rate, any start. */
 (() => {
   const SIDE = 340; // CSS pixels of the landscape
+  const ROWS = 34; // of the landscape, drawn in one frame
   const LEVELS = [0.13, 0.2, 0.4, 0.8, 1.6, 3.2];
   const NAMES = { sgd: "SGD", momentum: "momentum", adam: "Adam" };
   const RATES = { sgd: 0.5, momentum: 0.1, adam: 0.2 }; // those of the notebook
@@ -154,28 +155,44 @@
     }
 
     let kept = {};
-    /** The landscape as a picture: bands between lines of equal loss, the lower the paler. Drawn once for each theme. */
+    /**
+     * The landscape as a picture: bands between lines of equal loss, the lower the paler. Drawn once for each theme,
+     * and some rows in each frame, so that nothing has to wait for it.
+     */
     function landscape(colours) {
-      if (kept.isDark === colours.isDark) return kept.picture;
-      const picture = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
-      const pixels = picture.getContext("2d").createImageData(SIDE, SIDE);
-      const bands = Array.from({ length: (SIDE + 1) ** 2 }, (_, i) => {
-        const value = height(i % (SIDE + 1), Math.floor(i / (SIDE + 1)));
-        return LEVELS.reduce((sum, level) => sum + (value > level), 0);
-      });
-      for (let y = 0; y < SIDE; y++) {
-        for (let x = 0; x < SIDE; x++) {
-          const i = y * (SIDE + 1) + x;
-          const here = bands[i];
-          const isLine = here !== bands[i + 1] || here !== bands[i + SIDE + 1];
-          const grey = colours.isDark ? 96 - 8 * here : 250 - 13 * here;
-          const line = colours.isDark ? 150 : 110;
-          pixels.data.set([...Array(3).fill(isLine ? line : grey), 255], 4 * (SIDE * y + x));
-        }
+      if (kept.isDark !== colours.isDark) {
+        const picture = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
+        kept = { isDark: colours.isDark, picture, numRows: 0 };
       }
-      picture.getContext("2d").putImageData(pixels, 0, 0);
-      kept = { isDark: colours.isDark, picture };
-      return picture;
+      if (kept.numRows < SIDE) {
+        drawRows(kept, Math.min(ROWS, SIDE - kept.numRows));
+        requestAnimationFrame(draw);
+      }
+      return kept.picture;
+    }
+
+    /** Draw the next rows of the landscape. */
+    function drawRows({ isDark, picture, numRows }, more) {
+      const pixels = picture.getContext("2d").createImageData(SIDE, more);
+      for (let i = 0; i < SIDE * more; i++) {
+        const [x, y] = [i % SIDE, numRows + Math.floor(i / SIDE)];
+        const here = band(x, y);
+        const isLine = here !== band(x + 1, y) || here !== band(x, y + 1);
+        const grey = isDark ? 96 - 8 * here : 250 - 13 * here;
+        const line = isDark ? 150 : 110;
+        pixels.data.fill(isLine ? line : grey, 4 * i, 4 * i + 3);
+        pixels.data[4 * i + 3] = 255;
+      }
+      picture.getContext("2d").putImageData(pixels, 0, numRows);
+      kept.numRows += more;
+    }
+
+    /** How many of the LEVELS lie below a pixel. */
+    function band(x, y) {
+      const value = height(x, y);
+      let number = 0;
+      while (value > LEVELS[number]) number++;
+      return number;
     }
 
     /** Where each line of equal loss, but the two innermost, is crossed on the way left, each lower: [level, x, y]. */
@@ -188,13 +205,18 @@
       });
     }
 
+    /** Where a pixel lies between the points of the grid, counted from one of its sides. */
+    const onGrid = (pixel) => Math.min(size - 1.001, (pixel / SIDE) * (size - 1));
+
     /** The loss at a pixel, between those at the four nearest points of the grid. */
     function height(x, y) {
-      const scaled = (pixel) => Math.min(size - 1.001, (pixel / SIDE) * (size - 1));
-      const [column, line] = [scaled(x), scaled(Math.max(0, SIDE - y))];
-      const [i, j] = [Math.floor(line), Math.floor(column)];
-      const along = (k) => heights[k * size + j] * (1 - column + j) + heights[k * size + j + 1] * (column - j);
-      return along(i) * (1 - line + i) + along(i + 1) * (line - i);
+      const column = onGrid(x);
+      const line = onGrid(Math.max(0, SIDE - y));
+      const j = Math.floor(column);
+      const first = Math.floor(line) * size + j;
+      const below = heights[first] + (heights[first + 1] - heights[first]) * (column - j);
+      const above = heights[first + size] + (heights[first + size + 1] - heights[first + size]) * (column - j);
+      return below + (above - below) * (line - Math.floor(line));
     }
 
     choice.value = state.name;
