@@ -181,7 +181,7 @@ endif
 	@echo "$(CURDIR)" > $(STAMP)
 
 # Built from nothing each time, which takes seconds: a page kept from an earlier build could hide its warning.
-$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/*.* book/_static/*/* notebooks/*.ipynb digitlib/*.py digitlib/*.js digitlib/*.mplstyle data/weights/*.pth tools/export_*.py tools/book_frame.py tools/launch.py tools/front_picture.py tools/strokes.py)
+$(BOOK): $(STAMP) _config.yml _toc.yml $(wildcard book/*.* book/_static/*.* book/_static/*/* notebooks/*.ipynb digitlib/*.py digitlib/*.js digitlib/*.mplstyle data/weights/*.pth tools/export_*.py tools/book_formulas.py tools/book_frame.py tools/launch.py tools/front_picture.py tools/strokes.py)
 ifeq ($(SOLUTIONS),no)
 	$(TOOL)student --book $(PLAIN)
 	$(BIN)/jupyter-book build $(PLAIN) -W -n --keep-going || { rm -f $(BOOK); exit 1; }
