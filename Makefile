@@ -89,7 +89,7 @@ format: $(STAMP) ## mend the style of code and notebooks, where that can be done
 notebooks: $(STAMP) ## re-execute the notebooks in place (one of them: make notebooks NB=07)
 	$(TOOL)notebooks $(NB)
 
-results: $(STAMP) ## train every recipe with several seeds, and store the results page (half an hour; only what changed)
+results: $(STAMP) ## train every recipe with several seeds, and store the results page (three quarters of an hour; only what changed)
 	$(TOOL)results
 
 bench: $(STAMP) ## measure the speed beside the plain way's (half an hour; on an idle machine)
