@@ -109,6 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--epochs", dest="num_epochs", type=int, metavar="N", help="passes over the 55,000 training images")
     add("--seed", type=int, metavar="N", help="another seed: other weights, another order")
     add("--augment", action=switch, help="turn, shift and scale each image a little, anew each epoch")
+    add("--flags", type=float, metavar="SHARE", help="draw a flag on this share of the 1s")
     add("--roughen", type=float, metavar="SHARE", help="make this share of the images hard to read")
     add("--device", default="cpu", choices=["cpu", "cuda", "mps"], help="where to train (default: cpu)")
     add("--output", type=Path, metavar="FILE", help="the checkpoint (default: named after the recipe)")
@@ -160,7 +161,7 @@ def train(options: argparse.Namespace) -> int:
     from digitlib import checkpoints, distributed
     from digitlib import recipes as experiments
 
-    names = "optimizer", "learning_rate", "batch_size", "num_epochs", "seed", "augment", "roughen"
+    names = "optimizer", "learning_rate", "batch_size", "num_epochs", "seed", "augment", "flags", "roughen"
     settings = {name: getattr(options, name) for name in names}
     recipe = experiments.change(experiments.find(options.recipe), **settings)
     _expect_device(options.device)

@@ -211,16 +211,14 @@ def test_train_saves_what_it_says_where_load_or_train_finds_it(run, tiny, tmp_pa
 
 
 def test_every_setting_reaches_the_training(run, tiny, trainings, monkeypatch):
-    run(
-        "train",
-        *"tiny --learning-rate 0.01 --batch-size 75 --epochs 3 --seed 7 --augment --roughen 0.5".split(),
-    )
+    numbers = "--learning-rate 0.01 --batch-size 75 --epochs 3 --seed 7"
+    run("train", "tiny", *f"{numbers} --augment --flags 0.3 --roughen 0.5".split())
     settings = {"learning_rate": 0.01, "batch_size": 75, "num_epochs": 3, "seed": 7}
-    assert trainings.pop() == change(TINY, **settings, augment=True, roughen=0.5)
-    monkeypatch.setitem(RECIPES, "tiny", change(TINY, augment=True, roughen=0.5))
+    assert trainings.pop() == change(TINY, **settings, augment=True, flags=0.3, roughen=0.5)
+    monkeypatch.setitem(RECIPES, "tiny", change(TINY, augment=True, flags=0.3, roughen=0.5))
     run("train", "tiny")
     assert trainings.pop() == RECIPES["tiny"]
-    run("train", "tiny", "--no-augment", "--roughen", "0", "--optimizer", "sgd")
+    run("train", "tiny", "--no-augment", "--flags", "0", "--roughen", "0", "--optimizer", "sgd")
     assert trainings.pop() == change(TINY, optimizer="sgd") != change(TINY, optimizer="adam")
 
 
