@@ -7,7 +7,7 @@ the test images, clean and under each of the corruptions of `tools.corruptions`,
 writers; the networks of `best` read the clean ones together at the end. No setting is to be chosen by any of it.
 
 Example:
-    python -m tools.results                    what is missing; three quarters of an hour for everything, on an idle machine
+    python -m tools.results                    what is missing; all of it takes three quarters of an hour
     python -m tools.results --recipes quick    this recipe's missing runs alone
     python -m tools.results --fresh            everything again
 
