@@ -114,11 +114,10 @@ def test_a_misconception_gets_its_hint(name, hint):
 
 
 @pytest.mark.parametrize("name", engine.DECLARED)
-def test_the_declared_right_answer_passes_in_all_its_ways(name):
+def test_the_declared_right_answer_passes(name):
     declared = engine.DECLARED[name]
-    for right in [declared.right, *(engine.made(declared.right, way) for way in declared.ways)]:
-        with core._own_state():
-            engine.judge(declared, right() if declared.value else right)
+    with core._own_state():
+        engine.judge(declared, declared.right() if declared.value else declared.right)
 
 
 # ---- whatever an answer is, a check says a fair word -----------------------------------------------------------
@@ -186,6 +185,7 @@ def brighter_by(images, amount):
 def drawn():
     yield "three images", (torch.rand(3, 4), 2.0)
     yield "one image", (torch.rand(1, 4), 0.5)
+    yield "two images", (torch.rand(2, 4), 1.0)
 
 
 def in_the_notebook(source):
@@ -216,7 +216,10 @@ FAULTS = {  # what a cell has in the place of what, and what is then said
     ("total.flip(0), total.mean()", "total, total.sum()"): "It is a sum",  # so it is in both cases
     ("total.flip(0), total.mean()", "total, 7 * total.mean()"): "not turned round",
     ("total.mean()", "total.mean().round()"): "rounded",
-    ("total.mean()", "total.mean() + 0.3"): "result 2 of 2 should be",
+    ("total.mean()", "total.mean() + 0.3"): "Each number is 0.3 too large",
+    ("total.mean()", "images.std()"): "result 2 of 2 should be",
+    ("images + amount", "images - amount"): "You subtract, where you should add",
+    ("images + amount", "images"): "A step is missing, in which you should add",
     ("total.flip(0)", "0 * total"): "All your numbers are the same",
     ("images + amount", "images + amounts"): "name 'amounts' is not defined",
     ("images, amount", "images"): "should take 2 arguments",

@@ -162,7 +162,7 @@ def five_cells(name: str) -> list[NotebookNode]:
 
 
 def with_export(text: str, module: str, name: str) -> str:
-    """Return the text of digitlib/checks/__init__.py with one more name imported and exported, in order."""
+    """Return the text of digitlib/checks/__init__.py with one more name imported, in order."""
 
     def longer(match: re.Match) -> str:
         names = sorted({*re.findall(r"\w+", match[1]), name})
@@ -173,19 +173,7 @@ def with_export(text: str, module: str, name: str) -> str:
             f"from digitlib.checks.{module} import (\n" + "".join(f"    {each},\n" for each in names) + ")\n"
         )
 
-    text = re.sub(rf"from digitlib\.checks\.{module} import (\([^)]*\)|[^\n(]+)\n", longer, text)
-    exported = sorted({*re.findall(r'"(\w+)"', text[text.index("__all__") :]), name}, key=_order)
-    return (
-        text[: text.index("__all__")]
-        + "__all__ = [\n"
-        + "".join(f'    "{each}",\n' for each in exported)
-        + "]\n"
-    )
-
-
-def _order(name: str) -> tuple:
-    """Sort as ruff does: constants, then classes, then functions."""
-    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+    return re.sub(rf"from digitlib\.checks\.{module} import (\([^)]*\)|[^\n(]+)\n", longer, text)
 
 
 if __name__ == "__main__":

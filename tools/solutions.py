@@ -33,9 +33,8 @@ def section(exercise: Exercise) -> str:
     lines = [f"\n## {number}. {exercise.heading()['title']} (`{exercise.id}`)\n"]
     lines += [f"{kind}, {points(exercise)} of 3 points.\n", exercise.prompt.partition("\n\n")[2], ""]
     lines += ["```python", exercise.solution, "```\n"]
-    if exercise.id in DECLARED:
-        lines += ["What else comes, and what the check says then:\n"]
-        lines += [f"- {hint}" for hint in DECLARED[exercise.id].wrong]
+    if exercise.id in DECLARED and (hints := DECLARED[exercise.id].wrong):
+        lines += ["What else comes, and what the check says then:\n", *(f"- {hint}" for hint in hints)]
     return "\n".join(lines) + "\n"
 
 

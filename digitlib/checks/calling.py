@@ -20,8 +20,8 @@ from digitlib.checks import core
 EXPLAINED = {  # a piece of an exception's text, and what stands behind it
     "backward through the graph a second time": "`backward()` walked the same record twice: compute the loss anew in "
     "every step.",
-    "does not require grad": "torch recorded nothing that `backward()` could walk: is the loss computed without "
-    "gradients?",
+    "does not require grad": "torch recorded nothing that `backward()` could walk: is all computed with gradients, "
+    "from a float tensor that asks for them?",
     "object has no attribute 'backward'": "A plain number has no `backward()`: take the number out of a loss only to "
     "note it.",
     "not implemented for 'Long'": "torch was given whole numbers where it needs floats: `F.cross_entropy` takes the "

@@ -128,7 +128,8 @@ def _tensor_fault(exercise, name: str, right: Tensor, found: Tensor) -> str | No
     if found.shape != right.shape and not found.numel() == right.numel() == 1:
         told = f"{name} should have the shape {tuple(right.shape)}, but it has {tuple(found.shape)}"
         if found.squeeze().shape == right.squeeze().shape:
-            return f"{told}: an axis of length 1 is missing, or too many."
+            where = "stands in the wrong place" if found.ndim == right.ndim else "is missing, or too many"
+            return f"{told}: an axis of length 1 {where}."
         return f"{told}: asked is {exercise.returns}."
     floats = found.is_floating_point() and right.is_floating_point()
     if found.dtype == right.dtype or (floats and not exercise.dtype):
@@ -150,7 +151,7 @@ def _list_fault(exercise, name: str, right: list | tuple, found: list | tuple) -
         return f"{name} holds tensors, not plain numbers; `.item()` takes out the number{records}."
     if len(found) != len(right):
         return f"{name} should have {count(len(right), 'entry', 'entries')}, but it has {len(found)}."
-    strange = [each for each in found if as_numbers(each) is None]
+    strange = [each for each in found if (numbers := as_numbers(each)) is None or numbers.numel() > 1]
     if strange and as_numbers(right) is not None:
         return f"{name} should hold numbers, but it holds {describe_value(strange[0])}."
     return None
@@ -193,10 +194,13 @@ def general_fault(exercise, cases: dict[str, list[tuple]], everywhere: bool) -> 
         return None
     if all(other.isnan().any() and not one.isnan().any() for one, other in numbers):
         return "Your result holds NaN (not a number): is it 0 / 0, or the root of a negative number?"
-    for hint, test in FAULTS.items():
+    for hint, test in ARRANGED.items():
         if all(test(*pair) for pair in numbers):
             return hint
-    return _factor(numbers)
+    right, found = (torch.cat([pair[side].flatten() for pair in numbers]) for side in (0, 1))
+    if right.unique().numel() < 3:  # one number or two agree by chance
+        return None
+    return next((hint for hint, test in FAULTS.items() if test(right, found)), None) or _factor(right, found)
 
 
 def _near(one: Tensor, other: Tensor) -> bool:
@@ -212,13 +216,16 @@ def _rounded(right: Tensor, found: Tensor) -> bool:
     return not _whole(right) and any(_whole(found / unit) and most <= 0.501 * unit for unit in units)
 
 
-FAULTS = {
+ARRANGED = {  # tests of each part by itself
     "The numbers are right, and stand in the reverse order.": lambda r, f: r.ndim > 0 and _near(f, r.flip(0)),
     "The numbers are right, and stand in another order.": lambda r, f: (
         r.ndim == 1 and len(r) > 2 and _near(f.sort().values, r.sort().values)),
     "Rows and columns have changed places.": lambda r, f: r.ndim > 1 and r.mT.shape == f.shape and _near(f, r.mT),
     "It is mirrored, left to right.": lambda r, f: r.ndim > 1 and _near(f, r.flip(-1)),
     "It is upside down.": lambda r, f: r.ndim > 1 and _near(f, r.flip(-2)),
+}  # fmt: skip
+FAULTS = {  # tests of all numbers that are off
+    "All your numbers are the same, and they should not be.": lambda r, f: f.unique().numel() == 1,
     "The sign is turned round: each number is minus what it should be.": lambda r, f: _near(f, -r),
     "Your numbers are rounded: give them with all their digits.": _rounded,
     "Your numbers are cut off to whole ones: give them with all their digits.": lambda r, f: (
@@ -231,16 +238,11 @@ FAULTS = {
     "Each number is the square of what it should be.": lambda r, f: r.abs().max() > 1e-2 and _near(f, r**2),
     "Each number is the root of what it should be.": lambda r, f: bool((r >= 0).all()) and _near(f, r.sqrt()),
     "Each number is the logarithm of what it should be.": lambda r, f: bool((r > 0).all()) and _near(f, r.log()),
-    "All your numbers are the same, and they should not be.": lambda r, f: (
-        f.unique().numel() == 1 and r.unique().numel() > 2),
 }  # fmt: skip
 
 
-def _factor(tensors: list[tuple[Tensor, Tensor]]) -> str | None:
+def _factor(right: Tensor, found: Tensor) -> str | None:
     """Return a hint where all numbers are the same multiple of the right ones, or lie the same number beside them."""
-    right, found = (torch.cat([pair[side].flatten() for pair in tensors]) for side in (0, 1))
-    if right.unique().numel() < 3:  # of one number or two it says nothing
-        return None
     factor = (right @ found / (right @ right)).item()
     if factor and _near(found, factor * right):
         return f"Each number is {factor:.4g} times what it should be."

@@ -13,20 +13,63 @@ Right, wrong and a student's answer are looked at alike: each is called on the s
 what it returns is compared, with what it has done to its arguments. `observe` says what else there is to be looked at.
 """
 
+import contextlib
 import functools
 import inspect
 import itertools
+import re
 import textwrap
 import types
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from digitlib.checks import core
 from digitlib.checks.calling import Raised, Run, borrowed, unread
 from digitlib.checks.comparing import differences, explain, explained, general_fault, same, state, told_of
 
 DECLARED: dict[str, "Exercise"] = {}  # every declaration, by the id of its exercise
-TRIES = 150  # how many pairs of misconceptions to try
+TRIES = 200  # how many pairs of misconceptions to try
+
+OPERATIONS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
+# Misconceptions that come everywhere: patterns in the source of whatever is right, and what stands there instead.
+USUAL = {
+    "The gradients pile up from step to step: clear them before each `backward()`.": [
+        (r"optimizer\.zero_grad\(\)|x\.grad = None", "pass")],
+    "This is the loss of a second softmax: `F.cross_entropy` takes the logits themselves.": [
+        (r"(cross_entropy\(.+)(, \w+\))", r"\1.softmax(1)\2")],
+    "You add up the losses of the images, where `F.cross_entropy` by itself takes their mean.": [
+        (r"(cross_entropy\(.+, \w+)\)", r"\1, reduction='sum')")],
+    "You add up, where a mean is asked.": [(r"\bmean\(", "sum(")],
+    "You take a mean, where a sum is asked.": [(r"\bsum\(", "mean(")],
+    "The largest stands where the smallest belongs, or the other way round.": [
+        (r"\b(arg|a|)min\(", r"\1max("), (r"\b(arg|a|)max\(", r"\1min(")],
+    "It goes wrong where two numbers are equal: think of `<` and `<=`.": [
+        (r" ([<>]) ", r" \1= "), (r" ([<>])= ", r" \1 ")],
+    "It goes along the wrong axis, down the columns or along the rows.": [(r"(\(|dim=)1(?=\)|, [kl])", r"\g<1>0")],
+    "A loop makes one pass too few or too many.": [
+        (r"range\((\w+)\)", rf"range(\1 {sign} 1)") for sign in "-+"],
+    "Your loop ends in its first pass: is there a `return` or `break` inside it?": [
+        (r"\n    (return .+\n?)$", rf"\n{indent}\1") for indent in (8 * " ", 12 * " ")],
+    **{f"You {told}, where you should {asked}.": [(rf" {re.escape(old)}(=?) ", rf" {new}\1 ")]
+       for (old, asked), (new, told) in itertools.permutations(OPERATIONS.items(), 2)},
+    **{f"A step is missing, in which you should {asked}.": [(rf" {re.escape(old)} [\w.]*(\([^()]*\))?", "")]
+       for old, asked in OPERATIONS.items()},
+}  # fmt: skip
+
+
+def source_of(function: Callable) -> str:
+    """Return the source of a function or class, also of a changed one."""
+    return getattr(function, "source", None) or textwrap.dedent(inspect.getsource(function))
+
+
+def compiled(function: Callable, source: str) -> Callable:
+    """Return what the source says, where the function or class stands."""
+    names = vars(inspect.getmodule(function)) if isinstance(function, type) else function.__globals__
+    space = names.copy()
+    exec(compile(source, f"<{function.__name__}>", "exec"), space)
+    changed = space[function.__name__]
+    changed.source = source
+    return changed
 
 
 def change(function: Callable, *texts: str) -> Callable:
@@ -35,17 +78,12 @@ def change(function: Callable, *texts: str) -> Callable:
     Raises:
         ValueError: an old text is not in the source.
     """
-    source = getattr(function, "source", None) or textwrap.dedent(inspect.getsource(function))
+    source = source_of(function)
     for old, new in zip(texts[::2], texts[1::2], strict=True):
         if old not in source:
             raise ValueError(f"expected {old!r} in the source of {function.__name__}, found:\n{source}")
         source = source.replace(old, new)
-    names = vars(inspect.getmodule(function)) if isinstance(function, type) else function.__globals__
-    space = names.copy()
-    exec(compile(source, f"<{function.__name__}>", "exec"), space)
-    changed = space[function.__name__]
-    changed.source = source
-    return changed
+    return compiled(function, source)
 
 
 @dataclass(frozen=True)
@@ -64,7 +102,6 @@ class Exercise:
             that make hints: {"the number of steps": 6, "the seed is used": True}.
         tolerance: how far floats may be off, as a share of their size.
         dtype: whether a tensor has to have just the right answer's dtype.
-        ways: changes of the right answer that leave it right; a misconception may come with each of them.
         modes: whether it matters in which mode a model is left.
         plain: whether the numbers in a list have to be Python's own, not tensors.
         value: whether the answer is a value, and no function; then right and wrong are functions that return one.
@@ -75,11 +112,10 @@ class Exercise:
     passed: str
     given: Callable[[], Iterable[tuple[str, tuple]]]
     right: Callable
-    wrong: dict[str, object]
+    wrong: dict[str, object] = field(default_factory=dict)
     returns: str = "what the exercise asks for"
     observe: Callable[..., dict] = lambda run, *arguments: {"the result": run(*arguments)}
     tolerance: float = 1e-4
-    ways: tuple[tuple[str, ...], ...] = ()
     dtype: bool = True
     modes: bool = True
     plain: bool = False
@@ -90,6 +126,23 @@ class Exercise:
 def examples(exercise: Exercise) -> dict[str, list]:
     """Return the wrong answers that each hint is for, as they are declared."""
     return {hint: each if isinstance(each, list) else [each] for hint, each in exercise.wrong.items()}
+
+
+@functools.cache
+def usual(right: Callable) -> list[tuple[str, tuple]]:
+    """Return the hints of the usual misconceptions, each with a change of some lines of the right answer."""
+    source, found = source_of(right).rstrip(), []
+    for hint, old, new in ((hint, *each) for hint, changes in USUAL.items() for each in changes):
+        for place in re.finditer(old, source):
+            start = source.rfind("\n", 0, place.start()) + 1
+            before, after = source[start : place.start()], source[place.end() :].split("\n")[0]
+            found.append((hint, (before + place[0] + after, before + place.expand(new) + after)))
+    head, body = source.split("\n", 1)
+    for one, other in itertools.combinations(re.findall(r"\w+", head.partition("(")[2]), 2):
+        swap = {one: other, other: one}
+        swapped = re.sub(r"\w+", lambda name, swap=swap: swap.get(name[0], name[0]), body)
+        found.append((f"`{one}` and `{other}` have changed places.", (body, swapped)))
+    return found
 
 
 @functools.cache
@@ -106,16 +159,22 @@ def look(exercise: Exercise, answer: object, seed: int) -> Iterator[dict]:
         return {name: state(value, exercise.modes) for name, value in zip(names, arguments)}
 
     core.seed_all(seed)
-    for case, arguments in exercise.given():
-        drawn, before, run = core.random_states(), states(arguments), Run(answer)
-        core.seed_all(seed + 1)
-        try:
-            seen = dict(exercise.observe(run, *arguments))
-        except core.NotYet as raised:
-            seen = {"raised": raised if isinstance(raised, Raised) else Raised(str(raised), "NotYet")}
-        after = states(arguments)
-        yield {"case": case, "seen": seen, "before": before, "after": after, "records": run.records}
-        core.restore(drawn)
+    with contextlib.closing(_drawn(exercise)) as cases:
+        for case, arguments in cases:
+            drawn, before, run = core.random_states(), states(arguments), Run(answer)
+            core.seed_all(seed + 1)
+            try:
+                seen = dict(exercise.observe(run, *arguments))
+            except core.NotYet as raised:
+                seen = {"raised": raised if isinstance(raised, Raised) else Raised(str(raised), "NotYet")}
+            after = states(arguments)
+            yield {"case": case, "seen": seen, "before": before, "after": after, "records": run.records}
+            core.restore(drawn)
+
+
+def _drawn(exercise: Exercise) -> Iterator[tuple[str, tuple]]:
+    """Draw the cases; `given` may hold files open, and is closed with this."""
+    yield from exercise.given()
 
 
 @dataclass
@@ -150,7 +209,7 @@ def judge(exercise: Exercise, answer: object) -> None:
     looked = Looked(exercise, answer, seed, right, found, off)
     steps = [_meddling, _never_read]
     if any(off):
-        steps = [_known, *steps, _raised, _fact, _general, _partly, _pairs, _rest]
+        steps = [_known, *steps, _raised, _usual, _fact, _general, _unused, _partly, _pairs, _rest]
     for step in steps:
         if hint := step(looked):
             raise core.NotYet(hint)
@@ -161,35 +220,16 @@ def _known(looked: Looked) -> str | None:
     for hint, wrong in examples(looked.exercise).items():
         if any(_agrees(looked, made(looked.exercise.right, each)) for each in wrong):
             return hint
-    return _two(looked, itertools.product(_changes(looked.exercise), looked.exercise.ways))
+    return None
 
 
 def _agrees(looked: Looked, answer: Callable) -> bool:
     """Tell whether a wrong answer gives just what was found; the first case where it does not ends the search."""
-    return all(
-        same([one["seen"], one["after"]], [other["seen"], other["after"]], looked.exercise.tolerance)
-        for one, other in zip(looked.found, look(looked.exercise, answer, looked.seed))
-    )
-
-
-def _changes(exercise: Exercise, most: int | None = None) -> list[tuple[str, tuple]]:
-    """Return each hint with those of its examples that are changes of the right answer."""
-    declared = examples(exercise).items()
-    return [(hint, each) for hint, wrong in declared for each in wrong[:most] if isinstance(each, tuple)]
-
-
-def _two(looked: Looked, pairs: Iterable[tuple]) -> str | None:
-    """Return the hint of the misconception that, together with another change, gives just what was found."""
-    for (hint, one), other in pairs:
-        for texts in ((*one, *other), (*other, *one)):
-            try:
-                answer = made(looked.exercise.right, texts)
-            except (ValueError, SyntaxError):  # in this order they do not go together
-                continue
-            if _agrees(looked, answer):
-                return hint
-            break
-    return None
+    with contextlib.closing(look(looked.exercise, answer, looked.seed)) as seen:
+        return all(
+            same([one["seen"], one["after"]], [other["seen"], other["after"]], looked.exercise.tolerance)
+            for one, other in zip(looked.found, seen)
+        )
 
 
 def _meddling(looked: Looked) -> str | None:
@@ -226,6 +266,18 @@ def _raised(looked: Looked) -> str | None:
     return hint if len(cases) == len(looked.found) else f"{hint} That is for {cases[0]['case']}."
 
 
+def _usual(looked: Looked) -> str | None:
+    """Return the hint of a misconception that comes everywhere, where it gives just what was found."""
+    right, tolerance = looked.exercise.right, looked.exercise.tolerance
+    if all(same(one["seen"], other["seen"], tolerance) for one, other in zip(looked.right, looked.found)):
+        return None  # it is of another kind, and nothing else
+    for hint, texts in usual(right):
+        with contextlib.suppress(SyntaxError):
+            if _agrees(looked, made(right, texts)):
+                return hint
+    return None
+
+
 def _fact(looked: Looked) -> str | None:
     """Return what is off before the result is, where something is: it is certain, and often explains the result."""
     what = next(off for off in looked.off if off)[0][0]
@@ -237,6 +289,11 @@ def _general(looked: Looked) -> str | None:
     """Return the hint of a fault that every exercise knows: of type, shape, order, rounding."""
     cases = {case["case"]: off for case, off in zip(looked.right, looked.off) if off}
     return general_fault(looked.exercise, cases, len(cases) == len(looked.off))
+
+
+def _unused(looked: Looked) -> str | None:
+    """Return what is off where an argument is never read: that is certain, too."""
+    return _rest(looked) if _unread(looked) else None
 
 
 def _partly(looked: Looked) -> str | None:
@@ -261,9 +318,16 @@ def _share(exercise: Exercise, off: list[tuple], right: dict, seen: dict) -> flo
 
 def _pairs(looked: Looked) -> str | None:
     """Return the hint of the first of two misconceptions that together give what was found; early ones come first."""
-    changes = _changes(looked.exercise, 1)
-    pairs = sorted(itertools.combinations(range(len(changes)), 2), key=sum)[:TRIES]
-    return _two(looked, ((changes[one], changes[other][1]) for one, other in pairs))
+    right, declared = looked.exercise.right, examples(looked.exercise).items()
+    changes = [(hint, each) for hint, wrong in declared for each in wrong if isinstance(each, tuple)] + usual(right)
+    for one, other in sorted(itertools.combinations(range(len(changes)), 2), key=sum)[:TRIES]:
+        (hint, first), (_, second) = changes[one], changes[other]
+        for texts in ((*first, *second), (*second, *first)):
+            with contextlib.suppress(ValueError, SyntaxError):  # in this order they do not go together
+                if _agrees(looked, made(right, texts)):
+                    return hint
+                break
+    return None
 
 
 def _rest(looked: Looked) -> str:

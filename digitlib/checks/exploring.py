@@ -11,7 +11,6 @@ def _shares(labels, num_classes):
     return counts.float() / total
 
 
-_COUNT, _BACK = ", minlength=num_classes", "return counts.float() / total"
 class_shares = exercise(
     "class_shares",
     passed="The shares add up to 1, and a class without an image has its place too.",
@@ -20,19 +19,9 @@ class_shares = exercise(
                         [9, 21, 5, 15, 11], [3, 0, 8, 1, 0, 5, 0], [0, 0, 6, 5], [0, 1, 0], [4, 0, *range(19, 10, -1)])
                    for labels in [torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))]],
     right=_shares, dtype=False, tolerance=1e-5, returns="float (num_classes,), one share for each class",
-    wrong={
-        "A class without a label needs its place all the same, with the share 0: the length of the result must not "
-        "depend on the labels.": [(_COUNT, ""), ("torch.bin", "torch.unique(labels, return_counts=True)[1] # ")],
-        "The number of classes is `num_classes`, not a fixed ten.": (_COUNT, ", minlength=10"),
-        "These are the counts. A share says which part of all labels they are.": [
-            (_BACK, "return counts"), (_BACK, "return counts.float()")],
-        "Every share is 0: a division with `//`, or a whole-number dtype, cuts off what comes after the point.": [
-            (_BACK, "return counts // total"), (_BACK, "return counts.float() // total")],
-        "You divide by the number of classes, or by the largest count; a share is a part of all labels.": [
-            ("counts.sum()", "num_classes"), ("counts.sum()", "counts.max()")],
-        "Entry 0 belongs to class 0: the classes count from 0, and none is left out.": [
-            ("counts.float()", other) for other in ("counts[1:]", "counts.roll(-1)", "counts.roll(1)")],
-    })  # fmt: skip
+    wrong={"You divide by the number of classes, or by the largest count; a share is a part of all labels.": [
+        ("counts.sum()", "num_classes"), ("counts.sum()", "counts.max()")]},
+)  # fmt: skip
 
 
 def _variations():
@@ -57,33 +46,22 @@ def _nearest(images, k):
     return order[:k]
 
 
-_SQUARES, _TO, _MEAN, _FIRST = ".square().sum((1, 2)).sqrt()", "x - centre", "x.mean(0)", "return order[:k]"
+_SQUARES = ".square().sum((1, 2)).sqrt()"
 most_typical = exercise(
     "most_typical",
     passed="The most typical images have the smallest distance from the mean image.",
     given=_variations, right=_nearest, returns="int64 (k,), numbers of images",
     wrong={
         "These are the images farthest from the mean. The typical ones are the nearest.": [
-            ("argsort()", "argsort(descending=True)"), (_FIRST, "return order[-k:]")],
+            ("argsort()", "argsort(descending=True)"), ("[:k]", "[-k:]")],
         "The type `uint8` has no negative numbers: 3 − 5 becomes 254. Convert the images before you subtract.": [
-            (_TO, f"(images - centre{to}.byte()){then}") for to in ("", ".round()") for then in ("", ".float()")],
+            ("x - centre", f"(images - centre{to}.byte()){so}") for to in ("", ".round()") for so in ("", ".float()")],
         "You add up absolute differences. For a distance, square before you add.": (_SQUARES, ".abs().sum((1, 2))"),
         "Differences above and below cancel each other in your sum: square before you add.": [
             (_SQUARES, ".sum((1, 2))"), (_SQUARES, ".sum((1, 2)).abs()")],
-        "You compare with one number; the mean image has a value for each place.": (_MEAN, "x.mean()"),
-        "You compare each image with its own mean: average over the images.": (_MEAN, "x.mean((1, 2), keepdim=True)"),
-        "You measure each image's own size, or nearly so: subtract the mean image, computed in floats.": (_TO, "x"),
-        "A product with the mean image, or an angle, is no distance: subtract, square, add up.": [
-            (f"({_TO}){_SQUARES}", f"-torch.{product}(x.flatten(1), centre.flatten(){end})")
-            for product, end in (("mv", ""), ("cosine_similarity", ", -1"))],
-        "This compares with another image than the mean of all: its median, its first, or the mean of a few.": [
-            (_MEAN, other) for other in ("x.median(0).values", "x[0]", "x[:k].mean(0)")],
-        "These are distances; asked are the numbers of the images, in the order of their distances.": (
-            _FIRST, "return distances.sort().values[:k]"),
-        "Your answer holds too few or too many numbers: asked are the first ones, as many as `k` says.": [
-            ("[:k]", other) for other in ("", "[: k + 1]", "[: k - 1]", "[0]")],
+        "You compare with one number; the mean image has a value for each place.": ("mean(0)", "mean()"),
+        "You compare each image with its own mean: average over the images.": ("mean(0)", "mean((1, 2), keepdim=True)"),
         "You leave out the nearest image of all, but none has to be skipped.": ("[:k]", "[1 : k + 1]"),
-        "These are ranks: entry i says at which place image i comes.": ("argsort()", "argsort().argsort()"),
     })  # fmt: skip
 
 
@@ -108,7 +86,7 @@ def _leave_one_out(x, labels):
     return (labels[nearest] == labels).double().mean().item()
 
 
-_SELF, _PICK, _LOOK_UP = " + torch.eye(len(x)) * 1e9", "distances.argmin(dim=1)", "labels[nearest]"
+_SELF, _PICK = " + torch.eye(len(x)) * 1e9", "distances.argmin(dim=1)"
 leave_one_out = exercise(
     "leave_one_out",
     passed="What a program has stored, it knows; what it has learnt, only other images tell.",
@@ -117,18 +95,13 @@ leave_one_out = exercise(
     right=change(_leave_one_out, "torch.cdist(x, x)", f"torch.cdist(x, x){_SELF}"),
     wrong={
         "Still every answer is right. Which image is the nearest to an image of the same collection?": (_SELF, ""),
-        "No answer is right: do you leave out every image with the same label? Leave out the image itself.":
-            (_SELF, " + torch.where(labels[:, None] == labels, torch.inf, 0)"),
-        "This is the number of images read right; divide it by how many there are.": (".double().mean()", ".sum()"),
-        "You return a value for each image; asked is the share that is read right.": (".double().mean().item()", ""),
         "You take the farthest image. The diagonal needs a value that the smallest distance never has.": [
             (_SELF, "", "argmin", "argmax"), (_PICK, "torch.cdist(x, x).topk(2).indices[:, 1]")],
         "You go one neighbour too far: skip the image itself, and nothing more.": (_PICK, "distances.argsort()[:, 1]"),
-        "You compare images' numbers with labels; look up the label of the nearest image first.": (_LOOK_UP, "nearest"),
+        "You compare images' numbers with labels; look up the label of the nearest image first.": (
+            "labels[nearest]", "nearest"),
         "That is no value for the diagonal: an image that is far from all others stays its own neighbour.": [
             (_SELF, f" + {value} * torch.eye(len(x))") for value in ("torch.cdist(x, x).mean()", "999")],
         "Nearly every image gets the label of the first one: print `distances`. Zero times infinity is `nan`.":
             (_SELF, " + torch.inf * torch.eye(len(x))"),
-        "Several neighbours vote in your answer; here the nearest other image decides alone.": [
-            (_PICK, f"distances.argsort(dim=1)[:, :{n}]", _LOOK_UP, f"{_LOOK_UP}.mode(dim=1)[0]") for n in (3, 5)],
     })  # fmt: skip

@@ -134,7 +134,6 @@ def _validate(model, batches):
 validation_loss = exercise(
     "validation_loss", given=_some_batches, right=_validate, observe=_watch_validation, tolerance=2e-5,
     returns="one number, the mean loss of all images",
-    ways=(("model.eval()", "model = copy.deepcopy(model).eval()"), ("no_grad", "inference_mode")),
     passed="Evaluation mode, no record, each image once, and no trace left behind: a validation that does no harm.",
     wrong={
         "This is the mean of the batch means, in which an image of a small last batch counts for more than another.": (

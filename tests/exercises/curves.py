@@ -103,7 +103,7 @@ ANSWERS = {
     "first_look": Answers(
         right={"turned round": look(), "words": look("str(losses[-1]) in 'nan inf' or losses[-1] > 2 * losses[0]")},
         wrong={
-            "twice is enough": (look("not losses[-1] < 2 * losses[0]"), "begins at 2 and ends at 4"),
+            "twice is enough": (look("not losses[-1] < 2 * losses[0]"), "two numbers are equal"),
             "infinite once": (look("math.inf in losses or not losses[-1] <= 2 * losses[0]"), "on the way"),
             "nothing for the healthy": (look(healthy="None"), "returns nothing"),
             "a word of its own": (look(healthy="'fine'"), "should be healthy, but it is fine"),

@@ -73,11 +73,10 @@ ANSWERS = {
         right={"the second": second_of_two, "a loop": one_at_a_time},
         wrong={
             "farthest": (of_neighbours(0, largest=True), "You take the farthest"),
-            "one too far": (of_neighbours(2), "one neighbour too far"),
             "share that is wrong": (lambda *given: 1 - of_neighbours(1)(*given), "1 minus"),
             "percent": (lambda *given: 100 * of_neighbours(1)(*given), "100 times"),
             "two neighbours": (lambda *given: (1 + of_neighbours(1)(*given)) / 2, "5 of 5 numbers"),
-            "two faults: too far, a number": (lambda x, labels: len(x) * of_neighbours(2)(x, labels), "divide it by"),
+            "two faults: too far, a number": (lambda x, labels: len(x) * of_neighbours(2)(x, labels), "neighbour too far"),
         },
     ),
 }  # fmt: skip

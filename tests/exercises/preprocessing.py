@@ -80,7 +80,7 @@ ANSWERS = {
             "transposed": (lambda *given: by_numpy(*given).mT, "Rows and columns"),
             "two faults: no mean, and 256": (
                 lambda batch, mean, std: (batch * std * 256).round().clamp(0, 255).byte()[:, 0],
-                "The mean is not added back"),
+                "never reads its argument `mean`"),
         }),
     "fair_curves": Answers(
         right={"copies": copies, "weights loaded": stored_weights}, wrong={

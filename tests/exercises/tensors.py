@@ -97,7 +97,7 @@ ANSWERS = {
             "float64": (brighter(result=lambda total: total.double()), "is float64"),
             "the ink alone": (lambda images, amounts: brighter()(images, amounts) * (images > 0)[:, None], "it is 0."),
             "two faults: the first number for all, cut off": (
-                brighter(lambda amounts: amounts[0], lambda total: total.clamp(max=255)), "the same number, or"),
+                brighter(lambda amounts: amounts[0], lambda total: total.clamp(max=255)), "yours got the same"),
         },
     ),
     "noisy_copies": Answers(
@@ -109,7 +109,7 @@ ANSWERS = {
         wrong={
             "the same in pairs": (noisy(seed_of=lambda seed, number: seed + number // 2), "random numbers should be 0"),
             "times the seed": (noisy(seed_of=lambda seed, number: seed * number), "a single copy: two different"),
-            "the same numbers moved": (moved, "All copies have the same noise"),
+            "the same numbers moved": (moved, "random numbers should be 0, but it is 15"),
             "zeros and ones": (noisy(lambda image, g: torch.randint(2, image.shape, generator=g)), "the deviation 0.5"),
             "a row's noise": (noisy(lambda image, g: torch.rand(len(image), 1, generator=g)), "noise of its own: that"),
             "float64": (lambda *given: noisy()(*given).double(), "is float64"),
@@ -128,7 +128,8 @@ ANSWERS = {
             "the best": (the_best, "a rate so large that a step may climb"),
             "twice": (descent(result="2 * x.item()"), "2 times what it should be"),
             "x and its value": (descent(result="x.item(), function(x)"), "should be one number"),
-            "two faults: uphill, not cleared": (descent(sign="+", clear="pass"), "adds to"),
+            "uphill": (descent(sign="+"), "You add, where you should subtract"),
+            "two faults: uphill, not cleared": (descent(sign="+", clear="pass"), "The gradients pile up"),
         },
     ),
 }  # fmt: skip
