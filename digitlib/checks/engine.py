@@ -25,7 +25,16 @@ from dataclasses import dataclass, field
 
 from digitlib.checks import core
 from digitlib.checks.calling import Raised, Run, borrowed, unread
-from digitlib.checks.comparing import differences, explain, explained, general_fault, same, state, told_of
+from digitlib.checks.comparing import (
+    differences,
+    explain,
+    explained,
+    general_fault,
+    kind_fault,
+    same,
+    state,
+    told_of,
+)
 
 DECLARED: dict[str, "Exercise"] = {}  # every declaration, by the id of its exercise
 TRIES = 200  # how many pairs of misconceptions to try
@@ -268,9 +277,9 @@ def _raised(looked: Looked) -> str | None:
 
 def _usual(looked: Looked) -> str | None:
     """Return the hint of a misconception that comes everywhere, where it gives just what was found."""
-    right, tolerance = looked.exercise.right, looked.exercise.tolerance
-    if all(same(one["seen"], other["seen"], tolerance) for one, other in zip(looked.right, looked.found)):
-        return None  # it is of another kind, and nothing else
+    exercise, right = looked.exercise, looked.exercise.right
+    if any(kind_fault(exercise, *part) for off in looked.off for part in off):
+        return None
     for hint, texts in usual(right):
         with contextlib.suppress(SyntaxError):
             if _agrees(looked, made(right, texts)):
@@ -319,7 +328,8 @@ def _share(exercise: Exercise, off: list[tuple], right: dict, seen: dict) -> flo
 def _pairs(looked: Looked) -> str | None:
     """Return the hint of the first of two misconceptions that together give what was found; early ones come first."""
     right, declared = looked.exercise.right, examples(looked.exercise).items()
-    changes = [(hint, each) for hint, wrong in declared for each in wrong if isinstance(each, tuple)] + usual(right)
+    changes = [(hint, each) for hint, wrong in declared for each in wrong if isinstance(each, tuple)]
+    changes += usual(right)
     for one, other in sorted(itertools.combinations(range(len(changes)), 2), key=sum)[:TRIES]:
         (hint, first), (_, second) = changes[one], changes[other]
         for texts in ((*first, *second), (*second, *first)):

@@ -54,36 +54,19 @@ def _by_heart(model, optimizer, images, labels, num_steps):
     return noted
 
 
-_LOSS, _ZERO = "F.cross_entropy(model(images), labels)", "        optimizer.zero_grad()\n"
-_SOFTMAX = ("model(images)", "model(images).softmax(dim=1)")
+_ZERO = "        optimizer.zero_grad()\n"
 learn_by_heart = exercise(
     "learn_by_heart", given=_one_batch, right=_by_heart, observe=_watch_steps, plain=True,
     returns="a list with one loss for each step, plain numbers",
     passed="Zero, backward, step: a loop that learns eight images by heart is worth trusting with more.", wrong={
-        "The gradients pile up from step to step: one line of the loop's ten is missing, or stands outside the loop.": [
-            (_ZERO, ""), (_ZERO, "", "    for", "    optimizer.zero_grad()\n    for")],
         "The loss is computed once, before the loop; every step needs one of its own.": (
             "= F", "= loss if noted else F", "backward()", "backward(retain_graph=True)"),
-        "The gradients are there, but the weights did not move: who makes the step?": ("optimizer.step()", "pass"),
         "The weights did not move: each step finds no gradient. In which order do `zero_grad`, `backward` and the step "
         "come?": (_ZERO, "", "backward()", "backward(); optimizer.zero_grad()"),
         "The optimizer steps before `backward()` has computed this step's gradient, so it is always one step behind.": (
             _ZERO, "", "loss.backward()", "", ".step()", ".step(); optimizer.zero_grad(); loss.backward()"),
-        "This is the loss of a second softmax: `F.cross_entropy` takes the logits themselves.": _SOFTMAX,
-        "Each loss is measured after its step; note the one that you call `backward()` on.": ("(loss", "(" + _LOSS),
-        "You train on the sum over the images, where `F.cross_entropy` by itself takes their mean.": (
-            "labels)", "labels, reduction='sum')"),
-        "Your losses are divided by the number of images, and `F.cross_entropy` has done so already.": (
-            "loss.item()", "loss.item() / len(images)"),
-        "Your list holds the sum or the mean of all losses so far; note each step's own.": [
-            ("return noted", f"return [sum(noted[:n]){by} for n in range(1, len(noted) + 1)]") for by in ("", " / n")],
-        "Every entry is the last loss, or only that is there: note each loss in the loop, not after it.": [
-            ("return noted", f"return {last}") for last in ("noted[-1]", "noted[-1:]", "num_steps * noted[-1:]")],
-        "With the sign turned round, the training makes the answers worse.": [
-            (_LOSS, "-" + _LOSS), ("loss.backward()", "(-loss).backward()")],
-        "Only a part of the images is used: the cross-entropy is that of all of them.": [
-            ("model(images), labels", f"model(images[{part}]), labels[{part}]") for part in (
-                ":8", "::2", ":1", ":-1", "(n := len(noted) % len(images)):n + 1")],
+        "Each loss is measured after its step; note the one that you call `backward()` on.": (
+            "(loss", "(F.cross_entropy(model(images), labels)"),
     })  # fmt: skip
 
 
@@ -140,18 +123,9 @@ validation_loss = exercise(
             "mean * len(labels)", "mean", "count += len(labels)", "count += 1"),
         "Batch means are added, and then divided by the number of images: the loss looks far too small.": (
             "mean * len(labels)", "mean"),
-        "The batches come once: a loop before yours has used them up.": (
-            "0.0, 0", "0.0, sum(len(labels) for _, labels in batches)", "count += len", "len"),
-        "This is a sum; divide it once, at the end.": [
-            ("total / count", "total"), ("mean * len(labels)", "mean", "total / count", "total")],
         "The sum over the images is divided by the number of batches.": ("count += len(labels)", "count += 1"),
         "The last batch is smaller, but it is counted as if it were full.": [
             (f"{n} len(labels)", f"{n} (size := size if count else len(labels))") for n in ("mean *", "count +=")],
-        "This is the loss of the first batch, or of the last one, alone.": [
-            ("total / count", "mean"), ("            count +=", "            return mean\n            count +=")],
-        "This is the share of images read right, not the loss.": (
-            "F.cross_entropy(model(images), labels)", "(model(images).argmax(1) == labels).double().mean()"),
-        "This is the loss of a second softmax: `F.cross_entropy` takes the logits themselves.": _SOFTMAX,
     })  # fmt: skip
 
 
@@ -195,24 +169,13 @@ def _forgets_training_mode(model, train_batches, validation, optimizer, num_epoc
     return accuracies
 
 
-_TRAIN, _READ = "    model.train()\n        for some", "right = model(images).argmax(dim=1) == labels"
-_NOTE = "accuracies.append(right.double().mean().item())"
 _LEARNT_NOTHING = "The model that was given has learnt nothing: train that one, not a copy or a new one."
-_VALIDATED = f"    model.eval()\n        with torch.no_grad(): {_READ}\n        {_NOTE}\n    "
 keep_dropout = exercise(
     "keep_dropout", given=_small_epochs, blank=_forgets_training_mode, observe=_watch_modes, plain=True, modes=False,
-    right=change(_forgets_training_mode, "    model.train()\n", "", "    for some", _TRAIN),
+    right=change(_forgets_training_mode, "    model.train()\n", "", "    for s", "    model.train()\n        for s"),
     returns="a list with one accuracy for each epoch, plain numbers",
     passed="A validation changes the mode, so every epoch has to ask for training mode anew.", wrong={
-        "From the second epoch on it still trains in evaluation mode. In which mode does an epoch leave the model to "
-        "the next one?": (_TRAIN, "    for some", "    for _", "    model.train()\n    for _"),
-        "An epoch trains in evaluation mode: does each ask for training mode, and keep it to its last step?": [
-            (_TRAIN, "    for some"), (_TRAIN, "    model.eval()\n        for some"),
-            ("loss = F", "model.eval(); loss = F")],
-        "Each epoch validates before it trains; the accuracies are those after each epoch.": (
-            _READ, "pass", _NOTE, "pass", _TRAIN, _VALIDATED + _TRAIN),
         _LEARNT_NOTHING: ("= []", "= []; trained = copy.deepcopy(model)", "entropy(model", "entropy(trained"),
-        "The modes are right, but `zero_grad` is lost: the gradients pile up.": ("optimizer.zero_grad()", "pass"),
     })  # fmt: skip
 
 
@@ -283,7 +246,6 @@ def _until(model, train_batches, validation, optimizer, goal, most_epochs):
     return found
 
 
-_CTRL_C = "        if run.interrupted:\n            break\n"
 fit_until = exercise(
     "fit_until", given=_goals, right=_until, observe=_watch_epochs, modes=False,
     returns="a list with the validation accuracy of each finished epoch",
@@ -291,17 +253,12 @@ fit_until = exercise(
         _LEARNT_NOTHING: [(old, f"model = copy.deepcopy(model); {old}") for old in ("run = fit", "found = []")],
         "A new optimizer has lost what the old one kept of past gradients: go on with the one that was given.": (
             "run = fit", "optimizer = torch.optim.Adam(model.parameters()); run = fit"),
-        "It never looks at the goal: compare the newest validation accuracy after every single epoch.": [
-            (">= goal", "> 9"), ("while len(found) < most_epochs", "for _ in range(most_epochs)", ">= goal", "> 9")],
         "It looks at the goal one epoch late: look at the newest accuracy after every single epoch.": (
             "run.validation_accuracy[-1] >= goal", "len(found) > 1 and found[-2] >= goal"),
-        "The goal itself is enough, and your training goes on.": (">= goal", "> goal"),
         "It stops by the accuracy on the training images; the goal is meant for the validation images.": (
             "run.validation_accuracy[-1]", "run.train_accuracy[-1]"),
         "These are the accuracies on the training images.": [
             ("+= run.validation", "+= run.train"), ("run.validation", "run.train")],
-        "These are the losses of the validation, not its accuracies.": ("validation_accuracy\n", "validation_loss\n"),
-        "After Ctrl-C it goes on with the next epoch: a History says whether it was interrupted.": (
-            _CTRL_C, _CTRL_C.replace("break", "continue")),
-        "An epoch that Ctrl-C ends leaves an empty History behind, and an empty list has no last entry.": (_CTRL_C, ""),
+        "An epoch that Ctrl-C ends leaves an empty History behind, and an empty list has no last entry.": (
+            "        if run.interrupted:\n            break\n", ""),
     })  # fmt: skip

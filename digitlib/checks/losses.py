@@ -49,38 +49,22 @@ def _mean_cost(logits, labels):
     return -chosen.mean()
 
 
-_LOG_P, _PICK, _MEAN = "logits.log_softmax(1)", ".gather(1, labels[:, None])", "-chosen.mean()"
+_LOG_P, _MEAN = "logits.log_softmax(1)", "-chosen.mean()"
 cross_entropy_by_hand = exercise(
     "cross_entropy_by_hand", given=_logits_and_labels, right=_mean_cost, observe=_watch_cost, dtype=False,
     returns="a tensor of one number, the mean over the batch",
     passed="Cross-entropy is the mean of −ln p of the true digit, and safe as a difference of logarithms.",
     wrong={
         "The loss is right, but it is torch's. Build it yourself, of logarithms and exponentials.": F.cross_entropy,
-        "You add up the losses of the images; asked is their mean.": (_MEAN, "-chosen.sum()"),
-        "The sign is missing: the logarithm of a probability is negative, a loss is not.": ("-chosen", "chosen"),
         "Take the natural logarithm, `log`, not `log2` or `log10`.": [
             (_MEAN, f"{_MEAN} / math.log({base})") for base in (2, 10)],
-        "A mean over the images divides by their number, not by that of the digits, of all logits, or by one less.": [
-            (_MEAN, f"-chosen.sum() / {n}") for n in ("logits.numel()", "logits.shape[1]", "(len(labels) - 1)")],
         "Average after the logarithm: each image pays for itself.": (_MEAN, "-chosen.exp().mean().log()"),
         "You use the probabilities themselves, or 1 − p; the loss is minus the logarithm of p.": [
             (_MEAN, f"({sign} chosen.exp()).mean()") for sign in ("-", "", "1 -")],
         "The logits are no probabilities yet: first comes a softmax.": [(_LOG_P, "logits"), (_LOG_P, "logits.log()")],
-        "Your softmax adds up to 1 over the images, or the batch; it should do so over the digits of each image.": [
-            (_LOG_P, "logits.log_softmax(0)"), (_LOG_P, "(logits - logits.logsumexp((0, 1)))")],
         "Softmax has been taken twice: a loss wants the logits.": (_LOG_P, "logits.softmax(1).log_softmax(1)"),
-        "Your index pairs every row with every label; asked is one number of each row.": (_PICK, "[:, labels]"),
-        "You look at the most probable digit; what counts is the true one.": (_PICK, ".amax(1)"),
-        "You look at all digits; only the true digit's probability counts.": [(_PICK, ""), (_PICK, ".sum(1)")],
-        "The largest logit is subtracted inside the sum, and should be from the true digit's logit too.": (
-            "chosen.mean", "(chosen.squeeze(1) + logits.amax(1)).mean"),
-        "You pick the digit beside the label. The classes count from 0, as Python does.": [
-            ("labels[:, None]", f"(labels[:, None] {step} 1) % logits.shape[1]") for step in "-+"],
-        "Sigmoid looks at each logit alone; softmax compares them.": (_LOG_P, "logits.sigmoid().log()"),
-        "The number is right, but no gradient can flow back from it: keep it a tensor, without `.item()`, `float`, "
-        "`detach` or `no_grad`.": (_MEAN, "-chosen.mean().item()"),
-        "The number is right, but its gradient is not: on the way from the logits it was cut off, by `detach`, `.data` "
-        "or a new tensor.": (_MEAN, "-chosen.mean().detach().requires_grad_()"),
+        "Your index pairs every row with every label; asked is one number of each row.": (
+            ".gather(1, labels[:, None])", "[:, labels]"),
         "For logits of 1,000 your loss is no finite number: e to such a power is beyond what a float can hold, or a "
         "probability becomes 0. Stay with logarithms.": ("log_softmax(1)", "softmax(1).log()"),
         "Your loss is right for small logits, but not for logits of 1,000. Is something cut off, or added, to keep the "
@@ -120,32 +104,15 @@ loss_and_confidence = exercise(
     returns="two tensors, the loss and the confidence, each of one number",
     passed="The loss wants logits, people want probabilities: keep both, under two names.",
     wrong={
-        "The loss still sees a softmax twice: one in the program, and the one inside `F.cross_entropy`.": (
-            "(outputs,", "(outputs.softmax(dim=1),"),
         "`F.cross_entropy` wants the logits as they are, without a sigmoid, or a softmax over the images.": [
             ("(outputs,", "(outputs.softmax(dim=0),"), ("(outputs,", "(outputs.sigmoid(),")],
         "`F.nll_loss` contains no softmax and no logarithm: it wants logarithms of probabilities.": [
             ("F.cross_entropy(outputs,", "F.nll_loss(outputs.softmax(dim=1),"), ("cross_entropy", "nll_loss")],
-        "You add up the losses of the images; asked is their mean.": (", labels)", ", labels, reduction='sum')"),
         "The confidence is no probability any more: it has lost its softmax.": (_SOFTMAX, ""),
-        "The confidence is the logarithm of a probability; it should be the probability.": ("ts.soft", "ts.log_soft"),
-        "The confidence has a softmax too many: it was taken twice.": (_SOFTMAX, 2 * _SOFTMAX),
         "The confidence needs a softmax over the digits of each image: not over the images, and no sigmoid.": [
             (_SOFTMAX, ".softmax(dim=0)"), (_SOFTMAX, ".sigmoid()")],
         "Take the largest probability of each image: not of each digit, nor of the batch, nor the smallest.": [
             (".max(dim=1)", ".max(dim=0)"), (".max(dim=1).values.mean()", ".max()"), (".max(", ".min(")],
-        "You average the probabilities of the true digits; the confidence is that of the network's own answers.": (
-            ".max(dim=1).values", "[range(len(labels)), labels]"),
-        "You add the images' confidences up; asked is their mean.": ("values.mean", "values.sum"),
-        "This is the accuracy, or the answers; the confidence is the probability of each answer.": [
-            ("values", "indices.float()"), (".values", ".indices.eq(labels).float()")],
-        "Loss and confidence have changed places: the loss comes first.": ("loss, confidence", "confidence, loss"),
-        "Your function calls `backward`; leave that to the training loop, which calls it once.": (
-            "return", "loss.backward()\n    return"),
-        "The numbers are right, but the loss cannot train any more: `backward` must be able to start from it.": (
-            "return loss", "return loss.detach()"),
-        "The numbers are right, but one is a plain number, where a tensor is asked for.": [
-            (", confidence", ", confidence.item()"), ("return loss", "return loss.item()")],
     })  # fmt: skip
 
 
@@ -204,34 +171,22 @@ best_rate = exercise(
     passed="Each rate had the same start and the same steps, and what became `nan` did not win.",
     wrong={
         "Every loss is the one at the start: the steps do not change what the loss is measured at.": ("- rate", "- 0"),
-        "The losses rise: the gradient points uphill, so the step goes the other way.": ("- rate", "+ rate"),
         "Each step uses the sum of all gradients so far. What has to happen to a gradient once it is used?": (
             _SLOPE, "sum(map(slope, path))"),
         "Your losses are those before the last step: measure after it.": ("function(path[-1])", "function(path[-2])"),
-        "You take one step too many.": ("range(num_steps)", "range(num_steps + 1)"),
-        "You always take the same number of steps; `num_steps` says how many.": [
-            ("range(num_steps)", f"range({n})") for n in (1, 10, 20, 40, 100)],
         "Each rate goes on where the last one stopped. To compare them, begin each at `start`.": (
             "[start.clone()]", "[path[-1] if ends else start.clone()]"),
         "The rate does not occur in your step, or always the same one; each rate should have a run of its own.": [
-            ("rate *", f"{rate} *") for rate in ("1", "rates[0]", "rates[-1]", "0.1", "0.01")],
-        "You begin at zeros; begin at `start`.": ("start.clone()", "0 * start"),
+            ("rate *", f"{rate} *") for rate in ("1", "rates[0]", "rates[-1]", "0.1")],
         "Every step uses the gradient at the start; a gradient holds at one place only.": (_SLOPE, "slope(start)"),
-        "You use only the gradient's sign, or its direction; the step is the rate times the gradient itself.": [
-            (_SLOPE, f"{_SLOPE}.sign()"), (_SLOPE, f"F.normalize({_SLOPE}, dim=0)")],
-        "You keep the lowest loss on the way, or the mean or the sum of all; asked is the loss after the last step.": [
-            ("loss_function(path[-1])", f"torch.stack([*map(loss_function, path{part})]).nan_to_num(math.inf).{how}()")
-            for how in ("min", "mean", "sum") for part in ("", "[1:]", "[:-1]")],
+        "You keep the lowest loss on the way; asked is the loss after the last step.": [
+            ("(loss_function(path[-1])", f"(min(map(loss_function, path{part}))") for part in ("", "[1:]", "[:-1]")],
         "You choose a rate whose loss is `nan` or `inf`. No comparison with `nan` is true: set them aside first.": [
             ("math.inf if math.isnan(end) else end", "end"), (_BEST, "int(torch.tensor(ends).argmin())")],
-        "You choose the highest loss, the first that is finite, or a rate by its size; asked is the lowest loss.": [
-            ("min(known)", "max(end for end in ends if end < 1e4)"), ("min(known)", "max(known)"),
-            *[(f"rates[{_BEST}]", f"{pick}(rate for rate, end in zip(rates, ends) if end < 1e4)")
-              for pick in ("min", "max", "next")]],
-        "The first thing is a place in the list; asked is the rate that stands there.": (f"rates[{_BEST}]", _BEST),
+        "You choose the first that is finite, or a rate by its size; asked is the one with the lowest loss.": [
+            (f"rates[{_BEST}]", f"{pick}(rate for rate, end in zip(rates, ends) if end < 1e4)")
+            for pick in ("min", "max", "next")],
         "The first thing is the lowest loss; asked is the rate that reaches it.": (f"rates[{_BEST}]", "min(known)"),
-        "The losses are right, but in another order than the rates: the first loss belongs to the first rate.": [
-            (", ends", ", sorted(known)"), (", ends", ", ends[::-1]")],
     })  # fmt: skip
 
 
@@ -255,26 +210,15 @@ momentum_steps = exercise(
     returns="float (T, P), the change of the parameters at each step",
     passed="Momentum goes on where the gradient has gone: good along the floor of a valley, less so at its end.",
     wrong={
-        "The steps go uphill: the sum shows where the loss grows, so step against it.": (_CHANGE, "rate * speed"),
-        "Each step follows its own gradient alone; the gradients before it have no part in it.": (_NEXT, "slope"),
-        "Nothing fades, or not by `keep`: multiply the sum by it before the new gradient is added.": [
-            (_NEXT, "speed + slope"), (_NEXT, "(1 - keep) * speed + slope")],
-        "All rows are the last step: one tensor, changed in place, stands in your list again and again.": (
-            "stack(changes)", "stack(len(changes) * changes[-1:])"),
         "The rate belongs to the step alone; in the sum it is taken once more.": [
             (_NEXT, "keep * speed + rate * slope"), (_NEXT, f"-rate * ({_NEXT})", _CHANGE, "speed")],
-        "The new gradient is added whole: it is a sum that fades, not a mean with the shares `keep` and 1 − `keep`.": (
-            _NEXT, "keep * speed + (1 - keep) * slope"),
-        "`keep` is for the old sum; the new gradient is added whole.": [
-            (_NEXT, "speed + keep * slope"), (_NEXT, "keep * (speed + slope)")],
-        "Each step is as long as the sum; it should be the rate times the sum.": (_CHANGE, "-speed"),
+        "The new gradient is added whole, and `keep` is for the old sum alone: it is a sum that fades, and no mean.": [
+            (_NEXT, new) for new in (
+                "keep * speed + (1 - keep) * slope", "speed + keep * slope", "keep * (speed + slope)")],
         "These are places, added up from step to step; asked is the change at each step.": (
             "stack(changes)", "stack(changes).cumsum(0)"),
         "The step comes before this step's gradient is in the sum, so it is one step behind.": (
             f"speed = {_NEXT}\n        changes.append({_CHANGE})", f"changes.append({_CHANGE}); speed = {_NEXT}"),
-        "This looks a step ahead, as Nesterov's momentum does; the plain one steps along the sum.": (
-            _CHANGE, "-rate * (keep * speed + slope)"),
-        "The first gradient counts twice: the sum is empty at first.": ("0 * gradients[0]", "gradients[0]"),
     })  # fmt: skip
 
 
@@ -312,7 +256,6 @@ adamw_step = exercise(
             ("0.1 * gradient", "0.1 * (gradient + decay * parameters)"),
             ("gradient**2", "(gradient + decay * parameters)**2"),
             ("0.1 * gradient", "0.1 * (gradient + decay * parameters)", _DECAY, "rate * change")],
-        "What decays is Adam's change; it should be the weights.": (_DECAY, "rate * (change + decay * change)"),
         "Each weight loses its share of what it was before the step, not of what the step has made of it.": (
             f"parameters - {_DECAY}", "(parameters - rate * change) * (1 - rate * decay)"),
     })  # fmt: skip

@@ -76,7 +76,7 @@ ANSWERS = {
             "share that is wrong": (lambda *given: 1 - of_neighbours(1)(*given), "1 minus"),
             "percent": (lambda *given: 100 * of_neighbours(1)(*given), "100 times"),
             "two neighbours": (lambda *given: (1 + of_neighbours(1)(*given)) / 2, "5 of 5 numbers"),
-            "two faults: too far, a number": (lambda x, labels: len(x) * of_neighbours(2)(x, labels), "neighbour too far"),
+            "two faults: too far, a number": (lambda x, labels: len(x) * of_neighbours(2)(x, labels), "too far"),
         },
     ),
 }  # fmt: skip

@@ -61,6 +61,12 @@ def loading(error, *, refused=False, **options):
     return answer
 
 
+def deleting(path):
+    safe = loading(pickle.UnpicklingError)(path)
+    path.unlink()
+    return safe
+
+
 def unpickling(path):
     return isinstance(pickle.loads(path.read_bytes()), dict)
 
@@ -121,6 +127,7 @@ ANSWERS = {
             "nothing for a refusal": (loading(pickle.UnpicklingError, refused=None), "should be `False`"),
             "the content": (lambda path: path.read_bytes(), "should be `True`"),
             "pickle itself": (unpickling, "the error UnpicklingError"),
+            "the file is deleted": (deleting, "the file is left as it was: that should be so"),
         }),
     "read_with_file": Answers(
         right={"by hand": by_hand, "with predict_logits": reading()}, wrong={
