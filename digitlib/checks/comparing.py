@@ -186,7 +186,11 @@ def general_fault(exercise, cases: dict[str, list[tuple]], everywhere: bool) -> 
         for what, *pair in off:
             if not what.endswith("afterwards") and (fault := kind_fault(exercise, what, *pair)):
                 return fault if everywhere else f"{fault} That is for {case}."
-    off = [part for off in cases.values() for part in off]
+    return number_fault([part for off in cases.values() for part in off])
+
+
+def number_fault(off: list[tuple]) -> str | None:
+    """Return the hint of a fault that explains all these parts of results: of their order, or of each number."""
     if not all(what.startswith(("the result", "result ")) for what, *_ in off):
         return None
     numbers = [tuple(map(as_numbers, pair)) for _, *pair in off]

@@ -31,13 +31,14 @@ from digitlib.checks.comparing import (
     explained,
     general_fault,
     kind_fault,
+    number_fault,
     same,
     state,
     told_of,
 )
 
 DECLARED: dict[str, "Exercise"] = {}  # every declaration, by the id of its exercise
-TRIES = 200  # how many pairs of misconceptions to try
+TRIES = 100  # how many pairs of misconceptions to try
 
 OPERATIONS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 # Misconceptions that come everywhere: patterns in the source of whatever is right, and what stands there instead.
@@ -218,7 +219,7 @@ def judge(exercise: Exercise, answer: object) -> None:
     looked = Looked(exercise, answer, seed, right, found, off)
     steps = [_meddling, _never_read]
     if any(off):
-        steps = [_known, *steps, _raised, _usual, _fact, _general, _unused, _partly, _pairs, _rest]
+        steps = [_known, *steps, _raised, _fact, _usual, _general, _unused, _partly, _pairs, _first, _rest]
     for step in steps:
         if hint := step(looked):
             raise core.NotYet(hint)
@@ -328,8 +329,7 @@ def _share(exercise: Exercise, off: list[tuple], right: dict, seen: dict) -> flo
 def _pairs(looked: Looked) -> str | None:
     """Return the hint of the first of two misconceptions that together give what was found; early ones come first."""
     right, declared = looked.exercise.right, examples(looked.exercise).items()
-    changes = [(hint, each) for hint, wrong in declared for each in wrong if isinstance(each, tuple)]
-    changes += usual(right)
+    changes = [(hint, wrong[0]) for hint, wrong in declared if isinstance(wrong[0], tuple)] + usual(right)
     for one, other in sorted(itertools.combinations(range(len(changes)), 2), key=sum)[:TRIES]:
         (hint, first), (_, second) = changes[one], changes[other]
         for texts in ((*first, *second), (*second, *first)):
@@ -338,6 +338,13 @@ def _pairs(looked: Looked) -> str | None:
                     return hint
                 break
     return None
+
+
+def _first(looked: Looked) -> str | None:
+    """Return the hint of a fault that explains all of the first part that is off, where it does not the others."""
+    off = [part for case in looked.off for part in case]
+    hint = number_fault([part for part in off if part[0] == off[0][0]])
+    return f"{off[0][0].capitalize()}: {hint}" if hint else None
 
 
 def _rest(looked: Looked) -> str:

@@ -104,6 +104,8 @@ loss_and_confidence = exercise(
     returns="two tensors, the loss and the confidence, each of one number",
     passed="The loss wants logits, people want probabilities: keep both, under two names.",
     wrong={
+        "The loss still sees a softmax twice: one in the program, and the one inside `F.cross_entropy`.": (
+            "(outputs,", "(outputs.softmax(dim=1),"),
         "`F.cross_entropy` wants the logits as they are, without a sigmoid, or a softmax over the images.": [
             ("(outputs,", "(outputs.softmax(dim=0),"), ("(outputs,", "(outputs.sigmoid(),")],
         "`F.nll_loss` contains no softmax and no logarithm: it wants logarithms of probabilities.": [

@@ -128,7 +128,7 @@ prepared = exercise(
             (_BOTH, "= train, new\n"), ("other.std()", "new.std()"), ("other.mean()", "new.mean()")],
         "This divides by the variance, which is the square of the deviation.": (".std()", ".var()"),
         "Pixels from 0 to 1 are not enough: the mean, the deviation or both are still missing.": [
-            (" - source.mean()", "", " - other.mean()", ""), (" / source.std()", "", " / other.std()", ""),
+            (" / source.std()", "", " / other.std()", ""), (" - source.mean()", "", " - other.mean()", ""),
             (_TRAIN, "train", _NEW, "new")],
         "The new images are not normalised, or by numbers that were taken after the training images had been.": (
             _NEW, "new"),

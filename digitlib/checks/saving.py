@@ -139,6 +139,7 @@ opens_safely = exercise(
                 "Exception", *(f"(UnpicklingError, {error})" for error in ("OSError", "EOFError", "RuntimeError")))],
         "Torch refuses the file, as it should, but your function passes the error on. Catch it, and say `False`.": (
             "safe = False", "raise"),
+        "The two answers have changed places: `True` is for what opens safely.": ("safe\n", "not safe\n"),
     })  # fmt: skip
 
 

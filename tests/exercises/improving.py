@@ -91,14 +91,14 @@ ANSWERS = {
         right={"by hand": by_hand, "one tensor": as_one_tensor}, wrong={
             "swapped": (lambda *given: by_hand(*given)[::-1], "changed places"),
             "two faults: wrong sign, twice the error": (
-                lambda a, b: (a.mean() - b.mean(), 2 * by_hand(a, b)[1]), "positive where `other` is better"),
+                lambda a, b: (a.mean() - b.mean(), 2 * by_hand(a, b)[1]), "Result 1 of 2: The sign is turned round"),
             "something else": (lambda a, b: (by_hand(a, b)[0], 2 * a.std()), "result 2 of 2 should be"),
             "the difference alone": (lambda a, b: b.mean() - a.mean(), "should be two numbers"),
             "a hundred times": (lambda a, b: [100 * each for each in by_hand(a, b)], "100 times"),
         }),
     "search_result": Answers(
         right={"a loop, and tensors": in_a_loop}, wrong={
-            "always a half": (lambda *given: (in_a_loop(*given)[0], 0.5), "result 2 of 2 should be"),
+            "always a half": (lambda *given: (in_a_loop(*given)[0], 0.5), "All your numbers are the same"),
             "two faults: fresh ones choose, a count": (
                 chosen_by(lambda v, f: f.sum(dim=1), lambda v, f, w: f[w].sum()), "still take part in choosing"),
             "errors": (lambda *given: (in_a_loop(*given)[0], 1 - in_a_loop(*given)[1]), "1 minus"),

@@ -93,7 +93,7 @@ ANSWERS = {
             "half of it": (lambda z, y: by_differences(z, y) / 2, "0.5 times"),
             "cut off": (lambda z, y: by_differences(z.clamp(max=80), y), "All other cases are right"),
             "the first image": (lambda z, y: by_differences(z[:1], y[:1]), "For logits of shape (12, 7)"),
-            "two faults: a sum, overflow": (lambda z, y: naive(z, y).sum(), "asked is their mean"),
+            "two faults: a sum, overflow": (lambda z, y: naive(z, y).sum(), "no finite number"),
             "two faults: bits, overflow": (lambda z, y: naive(z, y).mean() / math.log(2), "not `log2`"),
         },
     ),
@@ -114,7 +114,7 @@ ANSWERS = {
         wrong={
             "the last step alone": (lambda *given: unrolled(*given)[-1], "should have"),
             "a list": (lambda *given: list(unrolled(*given)), "should be a tensor"),
-            "two faults: uphill, places": (lambda *given: -unrolled(*given).cumsum(0), "uphill"),
+            "two faults: uphill, places": (lambda *given: -unrolled(*given).cumsum(0), "These are places"),
         },
     ),
     "adamw_step": Answers(
@@ -138,7 +138,7 @@ ANSWERS = {
             "rate alone": (lambda *given: sweep(walk)(*given)[0], "should be two things"),
             "two faults: a step too many, and the place": (
                 sweep(lambda f, p, r, n: walk(f, p, r, n + 1), lambda *given: given[0].index(lowest(*given))),
-                "one step too many",
+                "result 1 of 2 should be",
             ),
         },
     ),

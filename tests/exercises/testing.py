@@ -45,11 +45,6 @@ def by_report(confusion):
     return torch.tensor([number, *ends], dtype=torch.float64)
 
 
-def lowest_precision_from_one(confusion):
-    number, low, high = by_hand(confusion.T)
-    return number + 1, low, high
-
-
 def by_enumeration(first, second, labels):
     """Add the chances of all outcomes that are no likelier than the one that was seen: the same, for a fair coin."""
     a = ((first == labels) & (second != labels)).sum().item()
@@ -72,7 +67,7 @@ def all_images_one_direction(first, second, labels):
 ANSWERS = {
     "average_loss": Answers(
         right={"all at once": at_once, "sums": sums}, wrong={
-            "two faults: softmax, and means of batches": (softmax_and_batch_means, "second softmax"),
+            "two faults: softmax, and means of batches": (softmax_and_batch_means, "mean of the batch means"),
             "right for equal batches alone": (
                 lambda logits, labels, size: at_once(logits, labels, size) + len(labels) % size,
                 "For 10 images in batches of 4",
@@ -87,7 +82,7 @@ ANSWERS = {
                 lambda confusion: ((by_hand(confusion)[0] + 3) % 6, *by_hand(confusion)[1:]),
                 "result 1 of 3 should be",
             ),
-            "two faults: precision, counted from 1": (lowest_precision_from_one, "lowest precision"),
+            "counted from 1": (lambda confusion: (by_hand(confusion)[0] + 1, *by_hand(confusion)[1:]), "1 too large"),
             "rounded": (lambda confusion: [round(each, 2) for each in by_hand(confusion)], "are rounded"),
             "a pair inside": (lambda confusion: (by_hand(confusion)[0], by_hand(confusion)[1:]), "holds lists"),
             "the class alone": (lambda confusion: by_hand(confusion)[0], "should be three numbers"),
