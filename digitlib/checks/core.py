@@ -64,14 +64,9 @@ class Result:
 
 
 def exercise(body: Callable[[object], None], passed: str, blank: object = None) -> Callable[[object], Result]:
-    """Turn a function of one answer into a check: it returns a Result, and never raises.
+    """Turn a function of one answer, which raises NotYet, into a check: it returns a Result, and never raises.
 
     The check's random numbers are new each time, and those of the notebook go on as if it had not been called.
-
-    Args:
-        body: raises NotYet where an answer is not right.
-        passed: what to tell a student whose answer is right; better one thing to remember than praise.
-        blank: the stub, where it is more than an empty body: the program of a bug hunt, as it stands there.
     """
     name = body.__name__
 

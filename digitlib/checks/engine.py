@@ -23,19 +23,9 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from digitlib.checks import core
+from digitlib.checks import comparing, core
 from digitlib.checks.calling import Raised, Run, borrowed, unread
-from digitlib.checks.comparing import (
-    differences,
-    explain,
-    explained,
-    general_fault,
-    kind_fault,
-    number_fault,
-    same,
-    state,
-    told_of,
-)
+from digitlib.checks.comparing import differences, kind_fault, number_fault, same
 
 DECLARED: dict[str, "Exercise"] = {}  # every declaration, by the id of its exercise
 TRIES = 100  # how many pairs of misconceptions to try
@@ -166,7 +156,7 @@ def look(exercise: Exercise, answer: object, seed: int) -> Iterator[dict]:
     names = list(inspect.signature(exercise.right).parameters)
 
     def states(arguments: tuple) -> dict:
-        return {name: state(value, exercise.modes) for name, value in zip(names, arguments)}
+        return {name: comparing.state(value, exercise.modes) for name, value in zip(names, arguments)}
 
     core.seed_all(seed)
     with contextlib.closing(_drawn(exercise)) as cases:
@@ -247,7 +237,7 @@ def _meddling(looked: Looked) -> str | None:
     for right, found in zip(looked.right, looked.found):
         for name, before in right["before"].items():
             kept = same(before, right["after"][name], 1e-9)
-            if kept and (hint := told_of(name, before, found["after"][name])):
+            if kept and (hint := comparing.told_of(name, before, found["after"][name])):
                 return hint
     if all(found["records"] for found in looked.found):
         return None
@@ -298,7 +288,7 @@ def _fact(looked: Looked) -> str | None:
 def _general(looked: Looked) -> str | None:
     """Return the hint of a fault that every exercise knows: of type, shape, order, rounding."""
     cases = {case["case"]: off for case, off in zip(looked.right, looked.off) if off}
-    return general_fault(looked.exercise, cases, len(cases) == len(looked.off))
+    return comparing.general_fault(looked.exercise, cases, len(cases) == len(looked.off))
 
 
 def _unused(looked: Looked) -> str | None:
@@ -307,9 +297,9 @@ def _unused(looked: Looked) -> str | None:
 
 
 def _partly(looked: Looked) -> str | None:
-    """Return the hint of the misconception that explains most: a quarter of what is off, and in half of the cases."""
+    """Return the hint of the misconception that explains most: half of what is off, and in half of the cases."""
     exercise, best, num_off = looked.exercise, None, sum(map(bool, looked.off))
-    most = num_off / 4
+    most = num_off / 2
     for hint, wrong in examples(exercise).items():
         for each in wrong:
             seen = look(exercise, made(exercise.right, each), looked.seed)
@@ -322,7 +312,11 @@ def _partly(looked: Looked) -> str | None:
 def _share(exercise: Exercise, off: list[tuple], right: dict, seen: dict) -> float:
     """Return how many parts that are off in one case are just what a wrong answer gives, less a bit for others."""
     other = {what: part for what, _, part in differences(exercise, right, seen)}
-    alike = sum(explained(*pair, other.pop(what), exercise.tolerance) for what, *pair in off if what in other)
+    alike = sum(
+        comparing.explained(*pair, other.pop(what), exercise.tolerance)
+        for what, *pair in off
+        if what in other
+    )
     return max(alike - len(other) / 100, 0.0)
 
 
@@ -351,7 +345,7 @@ def _rest(looked: Looked) -> str:
     """Return what the numbers are, and what they should be, in the first case where something is off."""
     number = next(number for number, off in enumerate(looked.off) if off)
     others = " All other cases are right." if sum(map(bool, looked.off)) == 1 < len(looked.off) else ""
-    told = explain(*looked.off[number][0], looked.exercise.tolerance)
+    told = comparing.explain(*looked.off[number][0], looked.exercise.tolerance)
     never = f" {never}, or overwrites it." if (never := _unread(looked)) else ""
     return f"For {looked.right[number]['case']}: {told}{others}{never}"
 
