@@ -286,4 +286,4 @@ def _short(value: object) -> str:
     short = isinstance(value, list | tuple) and len(value) < 8
     plain = short or isinstance(value, bool | int | float | None)
     text = value if isinstance(value, str) else repr(value) if plain else ""
-    return text if 0 < len(text) < 90 else describe_value(value)
+    return text if 0 < len(text) < 110 else describe_value(value)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 from digitlib.checks import comparing, core
 from digitlib.checks.calling import Raised, Run, borrowed, unread
-from digitlib.checks.comparing import differences, kind_fault, number_fault, same
+from digitlib.checks.comparing import differences, number_fault, same
 
 DECLARED: dict[str, "Exercise"] = {}  # every declaration, by the id of its exercise
 TRIES = 100  # how many pairs of misconceptions to try
@@ -50,7 +50,7 @@ USUAL = {
         (r"range\((\w+)\)", rf"range(\1 {sign} 1)") for sign in "-+"],
     "Your loop ends in its first pass: is there a `return` or `break` inside it?": [
         (r"\n    (return .+\n?)$", rf"\n{indent}\1") for indent in (8 * " ", 12 * " ")],
-    **{f"You {told}, where you should {asked}.": [(rf" {re.escape(old)}(=?) ", rf" {new}\1 ")]
+    **{f"You {told}, where you should {asked}.": [(rf"(?<!\d) {re.escape(old)}(=?) (?!\d)", rf" {new}\1 ")]
        for (old, asked), (new, told) in itertools.permutations(OPERATIONS.items(), 2)},
     **{f"A step is missing, in which you should {asked}.": [(rf" {re.escape(old)} [\w.]*(\([^()]*\))?", "")]
        for old, asked in OPERATIONS.items()},
@@ -209,7 +209,7 @@ def judge(exercise: Exercise, answer: object) -> None:
     looked = Looked(exercise, answer, seed, right, found, off)
     steps = [_meddling, _never_read]
     if any(off):
-        steps = [_known, *steps, _raised, _fact, _usual, _general, _unused, _partly, _pairs, _first, _rest]
+        steps = [_known, *steps, _raised, _fact, _general, _usual, _unused, _partly, _pairs, _first, _rest]
     for step in steps:
         if hint := step(looked):
             raise core.NotYet(hint)
@@ -268,12 +268,9 @@ def _raised(looked: Looked) -> str | None:
 
 def _usual(looked: Looked) -> str | None:
     """Return the hint of a misconception that comes everywhere, where it gives just what was found."""
-    exercise, right = looked.exercise, looked.exercise.right
-    if any(kind_fault(exercise, *part) for off in looked.off for part in off):
-        return None
-    for hint, texts in usual(right):
+    for hint, texts in usual(looked.exercise.right):
         with contextlib.suppress(SyntaxError):
-            if _agrees(looked, made(right, texts)):
+            if _agrees(looked, made(looked.exercise.right, texts)):
                 return hint
     return None
 

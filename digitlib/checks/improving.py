@@ -176,6 +176,7 @@ covered_results = exercise(
         "You keep just those results that the interval does not cover.": ("if ", "if not ", "and", "or not"),
         "Compare like with like: error or accuracy, shares or percent, and the lower end first.": [
             (_SHARE, other) for other in ("error", "error / 100", "1 - error", "100 - error", "100 * error")],
+        "You return every name; compare each error with the interval.": (f"{_LOW} and {_HIGH}", "True"),
         "Your list ends too soon, and an interval may cover several names: is a `return` or `break` too early?": [
             ("high]", "high][:1]"), (_HIGH, f"{_HIGH} and name == next(iter(published))")],
     })  # fmt: skip

@@ -38,6 +38,9 @@ average_loss = exercise(
         "The last batch may hold fewer images than `batch_size`, and integer division forgets it: count the images.": [
             (_SIZE, "batch_size * "), (_BY, f" / (batch_size * {_BATCHES})"),
             (_SIZE, "", _BY, " / (len(labels) // batch_size)"), (_BY, " / (len(labels) // batch_size * batch_size)")],
+        "This is one batch alone: does the loop forget what was added, or return too soon?": [
+            (*each, "len(labels)", "len(some_labels)")
+            for each in (("total +=", "total ="), ("    return", "        return"))],
         "The sum of the losses has to be divided by the number of images; yours is not, or by another number.": [
             (_SIZE, "", _BY, ""), (_BY, f" / {_BATCHES}"), (_BY, " / batch_size"), (_SIZE, "", _BY, " / batch_size")],
     })  # fmt: skip
