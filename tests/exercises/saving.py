@@ -62,9 +62,7 @@ def loading(error, *, refused=False, **options):
 
 
 def deleting(path):
-    safe = loading(pickle.UnpicklingError)(path)
-    path.unlink()
-    return safe
+    return loading(pickle.UnpicklingError)(path), path.unlink()
 
 
 def unpickling(path):
