@@ -43,7 +43,7 @@ USUAL = {
     "You take a mean, where a sum is asked.": [(r"\bsum\(", "mean(")],
     "The largest stands where the smallest belongs, or the other way round.": [
         (r"\b(arg|a|)min\(", r"\1max("), (r"\b(arg|a|)max\(", r"\1min(")],
-    "It goes wrong where two numbers are equal: think of `<` and `<=`.": [
+    "It goes wrong where two numbers are equal, or counts one too far: think of `<` and `<=`.": [
         (r" ([<>]) ", r" \1= "), (r" ([<>])= ", r" \1 ")],
     "It goes along the wrong axis, down the columns or along the rows.": [(r"(\(|dim=)1(?=\)|, [kl])", r"\g<1>0")],
     "A loop makes one pass too few or too many.": [
@@ -52,9 +52,11 @@ USUAL = {
         (r"\n    (return .+\n?)$", rf"\n{indent}\1") for indent in (8 * " ", 12 * " ")],
     **{f"You {told}, where you should {asked}.": [(rf"(?<!\d) {re.escape(old)}(=?) (?!\d)", rf" {new}\1 ")]
        for (old, asked), (new, told) in itertools.permutations(OPERATIONS.items(), 2)},
-    **{f"A step is missing, in which you should {asked}.": [(rf" {re.escape(old)} [\w.]*(\([^()]*\))?", "")]
-       for old, asked in OPERATIONS.items()},
+    **{f"A step is missing, in which you should {asked}.": [
+        (rf"(?<!\d) {re.escape(old)} (?!1\b)[\w.]*(\([^()]*\))?", "")] for old, asked in OPERATIONS.items()},
 }  # fmt: skip
+# A place, count, truth or word may come of another arithmetic as well: of such, only these are certain.
+CERTAIN = "The largest stands", "It goes wrong where", "A loop makes", "Your loop ends"
 
 
 def source_of(function: Callable) -> str:
@@ -266,9 +268,16 @@ def _raised(looked: Looked) -> str | None:
     return hint if len(cases) == len(looked.found) else f"{hint} That is for {cases[0]['case']}."
 
 
+def _changes(looked: Looked) -> list[tuple[str, tuple]]:
+    """Return the usual misconceptions; those of arithmetic only where floats or many numbers are off."""
+    rights = [right for off in looked.off for _, right, _ in off if core.as_numbers(right) is not None]
+    numbers = any(not comparing.whole(right) or core.as_numbers(right).numel() > 99 for right in rights)
+    return [each for each in usual(looked.exercise.right) if numbers or each[0].startswith(CERTAIN)]
+
+
 def _usual(looked: Looked) -> str | None:
     """Return the hint of a misconception that comes everywhere, where it gives just what was found."""
-    for hint, texts in usual(looked.exercise.right):
+    for hint, texts in _changes(looked):
         with contextlib.suppress(SyntaxError):
             if _agrees(looked, made(looked.exercise.right, texts)):
                 return hint
@@ -320,7 +329,7 @@ def _share(exercise: Exercise, off: list[tuple], right: dict, seen: dict) -> flo
 def _pairs(looked: Looked) -> str | None:
     """Return the hint of the first of two misconceptions that together give what was found; early ones come first."""
     right, declared = looked.exercise.right, examples(looked.exercise).items()
-    changes = [(hint, wrong[0]) for hint, wrong in declared if isinstance(wrong[0], tuple)] + usual(right)
+    changes = [(hint, wrong[0]) for hint, wrong in declared if isinstance(wrong[0], tuple)] + _changes(looked)
     for one, other in sorted(itertools.combinations(range(len(changes)), 2), key=sum)[:TRIES]:
         (hint, first), (_, second) = changes[one], changes[other]
         for texts in ((*first, *second), (*second, *first)):
