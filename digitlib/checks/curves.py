@@ -79,6 +79,13 @@ epoch_to_keep = exercise(
         "You compare each epoch with the one before it. A small fall is no progress while the best so far is lower.": [
             ("waited += 1", "waited = 0 if loss < losses[number - 2] else waited + 1"),
             ("loss < lowest", "number == 1 or loss < losses[number - 2]")],
+        "You ask for a loss that is clearly lower; every new lowest loss counts, however close.": [
+            ("loss < lowest", f"loss < lowest - {least}") for least in (0.001, 0.01, 0.1)],
+        "A lowest loss may be above 1: where do you begin?": [("math.inf", "1.0"), ("math.inf, 0", "1.0, 1")],
+        "You keep the highest loss; the lowest is the best.": ("math.inf", "-math.inf", "<", ">"),
+        "Your function returns the loss; asked is the number of the epoch.": ("return kept", "return lowest"),
+        "You keep the last epoch, or count back from it: note the epoch with each new lowest loss.": [
+            lambda losses, _: len(losses), ("return kept", "return number - patience")],
         "You count all epochs without a new best, or all there are; with each new best the waiting begins anew.": [
             (_RESET, ", waited = loss, number, waited - 1"), (_RESET, " = loss, number")],
     })  # fmt: skip
@@ -209,6 +216,8 @@ first_look = exercise(
         "You divide by 20 even where there are fewer losses than that.": ("len(tail)", "20"),
         "You look at other losses than the last 20.": [
             (_TAIL, f"losses[{part}]") for part in ("-10:", "-19:", "-21:", ":20", "20:", "-20:-1")],
+        "The rules have an order: `diverged` comes first, then the scale, then whether it is learning.": [
+            ("in found", f"in ('{word}', *found)") for word in ("wrong scale", "not learning")],
         "The mean of the end is compared with 0.9 times the run's own first loss, not with another number.": [
             ("0.9 * first", other) for other in ("0.9 * math.log(10)", "0.9 * max(losses)", "0.9 * tail[0]", "0.9")],
     })  # fmt: skip

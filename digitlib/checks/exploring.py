@@ -57,6 +57,8 @@ most_typical = exercise(
         "The type `uint8` has no negative numbers: 3 − 5 becomes 254. Convert the images before you subtract.": [
             ("x - centre", f"(images - centre{to}.byte()){so}") for to in ("", ".round()") for so in ("", ".float()")],
         "You add up absolute differences. For a distance, square before you add.": (_SQUARES, ".abs().sum((1, 2))"),
+        "A product with the mean image, or an angle, is no distance: subtract, square, add up.": [
+            ("(x -", "-(x *", _SQUARES, f".sum((1, 2)){by}") for by in ("", " / x.norm(dim=(1, 2))")],
         "Differences above and below cancel each other in your sum: square before you add.": [
             (_SQUARES, ".sum((1, 2))"), (_SQUARES, ".sum((1, 2)).abs()")],
         "You compare with one number; the mean image has a value for each place.": ("mean(0)", "mean()"),

@@ -65,6 +65,8 @@ learn_by_heart = exercise(
         "come?": (_ZERO, "", "backward()", "backward(); optimizer.zero_grad()"),
         "The optimizer steps before `backward()` has computed this step's gradient, so it is always one step behind.": (
             _ZERO, "", "loss.backward()", "", ".step()", ".step(); optimizer.zero_grad(); loss.backward()"),
+        "Only a part of the images is used: the cross-entropy is that of all of them.": [
+            ("model(images), labels", f"model(images[{n}]), labels[{n}]") for n in (":8", "::2", ":1")],
         "Each loss is measured after its step; note the one that you call `backward()` on.": (
             "(loss", "(F.cross_entropy(model(images), labels)"),
     })  # fmt: skip

@@ -63,6 +63,7 @@ cross_entropy_by_hand = exercise(
             (_MEAN, f"({sign} chosen.exp()).mean()") for sign in ("-", "", "1 -")],
         "The logits are no probabilities yet: first comes a softmax.": [(_LOG_P, "logits"), (_LOG_P, "logits.log()")],
         "Softmax has been taken twice: a loss wants the logits.": (_LOG_P, "logits.softmax(1).log_softmax(1)"),
+        "Sigmoid looks at each logit alone; softmax compares them.": (_LOG_P, "logits.sigmoid().log()"),
         "Your index pairs every row with every label; asked is one number of each row.": (
             ".gather(1, labels[:, None])", "[:, labels]"),
         "For logits of 1,000 your loss is no finite number: e to such a power is beyond what a float can hold, or a "
@@ -110,11 +111,14 @@ loss_and_confidence = exercise(
             ("(outputs,", "(outputs.softmax(dim=0),"), ("(outputs,", "(outputs.sigmoid(),")],
         "`F.nll_loss` contains no softmax and no logarithm: it wants logarithms of probabilities.": [
             ("F.cross_entropy(outputs,", "F.nll_loss(outputs.softmax(dim=1),"), ("cross_entropy", "nll_loss")],
-        "The confidence is no probability any more: it has lost its softmax.": (_SOFTMAX, ""),
+        "The confidence needs one softmax, not two or none.": [(_SOFTMAX, n * _SOFTMAX) for n in (0, 2)],
         "The confidence needs a softmax over the digits of each image: not over the images, and no sigmoid.": [
             (_SOFTMAX, ".softmax(dim=0)"), (_SOFTMAX, ".sigmoid()")],
         "Take the largest probability of each image: not of each digit, nor of the batch, nor the smallest.": [
             (".max(dim=1)", ".max(dim=0)"), (".max(dim=1).values.mean()", ".max()"), (".max(", ".min(")],
+        "The confidence asks for no label: it is each answer's probability, not the true digit's, nor the "
+        "answer or whether it is right.": [("values", "indices.float()"), (".values", ".indices.eq(labels).float()"),
+            (".max(dim=1).values", "[range(len(labels)), labels]")],
     })  # fmt: skip
 
 

@@ -93,8 +93,8 @@ convolve = exercise(
     wrong={
         "The map is right, but it is torch's. Build it yourself, with loops.":
             lambda image, kernel, stride: F.conv2d(image[None, None], kernel[None, None], stride=stride)[0, 0],
-        "You turn the kernel by 180°, as mathematicians do; networks lay it on as it is.": (
-            "kernel)", "kernel.flip(0, 1))"),
+        "You turn the kernel by 180°, as mathematicians do, or mirror it; networks lay it on as it is.": [
+            ("kernel)", f"kernel.flip({axes}))") for axes in ("0, 1", "0", "1")],
         "The map has the right size, but the window moves on by one pixel only, not by the stride, to the right, down "
         "or both.": [("left : left", "j : j", "top : top", "i : i"), ("left : left", "j : j"), ("top : top", "i : i")],
         "The image and the kernel have sizes of their own, and are not always square: rows are not columns.": [
@@ -138,12 +138,15 @@ softmax_of_rows = exercise(
     wrong={
         "The probabilities are right, but they are torch's. Build them yourself, of exponentials and sums.": (
             "return", "return logits.softmax(1) #"),
+        "Each column adds up to 1; each row should, because it belongs to one image.": ("(1, k", "(0, k"),
         "All your numbers together add up to 1. Every row, one image, should do so by itself.": [
             (_MAX, "max()", _SUM, "sum()"), (_SUM, "sum()")],
         "Row i meets another row's number, or shapes do not go together: (N, C) goes with (N, 1), so keep the axis.": [
             (_SUM, "sum(1)"), (_MAX, "amax(1)"), (", keepdim=True", ""), (" - shift", "", _SUM, "sum(1)")],
         "These are logarithms, as `log_softmax` gives them.": ("powers / total", "(powers / total).log()"),
         "Sigmoid looks at each logit alone, so its rows do not add up to 1.": ("powers / total", "logits.sigmoid()"),
+        "Softmax has been taken twice.": ("powers / total", "(powers / total).softmax(1)"),
+        "You raise another number to the logits; softmax raises e.": ("torch.exp(", "2 ** ("),
         "With logits of 1,000 the result is no number: powers of e are too large for a float, or all 0. Only "
         "differences between logits count: what can be subtracted first?": (" - shift", ""),
         "What you subtract has to suit each row: its own largest logit, so that no power is too large and no sum is 0.":
@@ -151,4 +154,6 @@ softmax_of_rows = exercise(
         "Large logits or powers are cut off: 1,000 and 999 become equal, though their probabilities differ.": [
             *[("logits - shift", f"logits.clamp({most})") for most in ("max=50", "max=80", "-80, 80")],
             ("(logits - shift)", "(logits).nan_to_num()")],
+        "Another number stands now for `nan`, and is no probability: let no power grow too large.": [
+            (" - shift", "", "powers / total", f"(powers / total).nan_to_num({n})") for n in (0.0, 0.5, 1.0)],
     })  # fmt: skip

@@ -134,8 +134,9 @@ prepared = exercise(
             _NEW, "new"),
         "These are MNIST's numbers; compute those of the images that you are given.": (
             _TRAIN, "(train - TRAIN_MEAN) / TRAIN_STD", _NEW, "(new - TRAIN_MEAN) / TRAIN_STD"),
-        "Each image is scaled by its own brightness; one pair of numbers should serve all.": (
-            _BOTH, "= train, new\n", ".mean()", ".mean((1, 2, 3), True)", ".std()", ".std((1, 2, 3), keepdim=True)"),
+        "Each image, or each pixel, is scaled by numbers of its own; one pair should serve all.": [
+            (_BOTH, both, ".mean()", f".mean({dims}, True)", ".std()", f".std({dims}, keepdim=True)")
+            for both, dims in (("= train, new\n", (1, 2, 3)), (_BOTH, 0), (_BOTH, (0, 1, 2)))],
         "First subtract the mean, then divide: the order matters, and needs parentheses.": [
             (_TRAIN, "train / source.std() - source.mean()", _NEW, "new / other.std() - other.mean()"),
             (_TRAIN, "train - source.mean() / source.std()", _NEW, "new - other.mean() / other.std()")],

@@ -251,6 +251,8 @@ centred = exercise(
         "Weigh each pixel by how bright it is: twice as bright, twice as much.": [
             (_INK, "(image > 0).double()"), (_INK, "image.double() ** 2"), (_INK, "(image > 128).double()"),
             (_PLACE, f"[x.median().item() {_BOX}")],
+        "The sum of place times weight is divided by the sum of the weights, and by no other number.": [
+            (_PLACE, f"[n * image.sum() / {by} for n in {_PLACE}]") for by in (28, 784, "(ink > 0).sum()")],
         "The type `uint8` ends at 255: products of such numbers begin again at 0. Make floats first.": (
             _PLACE, "[((image * torch.arange(28).byte().view(shape)).sum() / image.sum()).item() "
             "for shape in ((28, 1), (1, 28))]"),

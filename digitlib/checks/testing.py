@@ -136,6 +136,8 @@ paired_p_value = exercise(
             (_P, f"math.erfc(max(0, abs(a - b) - {less}) / math.sqrt({scale} * max(n, 1)))")
             for less in (0, 1) for scale in (1, 2)],
         "It works only while one certain network wins; it may be either.": [(_LEAST, "a\n"), (_LEAST, "b\n")],
+        "The tail leaves out an outcome: it goes from the one that was seen to all wins for one.": [
+            ("(least,", "(least + 1,"), ("n + 1", "n")],
         "This is the chance of exactly this outcome; the more uneven ones count too.": [
             ("n + 1", "least + 1"), ("n + 1", "least + 1", _P, "tail")],
     })  # fmt: skip

@@ -91,7 +91,7 @@ ANSWERS = {
         wrong={
             "one row": (lambda logits: logits.softmax(dim=1)[0], "should have the shape (6, 6)"),
             "rounded": (lambda logits: (logits - logits.logsumexp(1, True)).exp().round(decimals=2), "are rounded"),
-            "two faults: columns, overflow": (lambda logits: over(logits.exp(), dim=0), "is no number"),
+            "two faults: columns, overflow": (lambda logits: over(logits.exp(), dim=0), "Each column"),
             "two faults: torch's, cut off": (lambda logits: logits.clamp(max=88).softmax(1), "are cut off"),
         },
     ),
