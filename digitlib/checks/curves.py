@@ -37,6 +37,10 @@ exponential_mean = exercise(
             "values[:1]", "[0.0]", "values[1:]", "values", "return curve", "return curve[1:]"),
         "You mix each value with the raw one before it; `keep` belongs to the smoothed one.": (
             "= curve[-1]", "= values[len(curve) - 1]"),
+        "The new value comes in with its full weight: the two weights should add up to one.": (" * (1 - keep)", ""),
+        "You begin at zero and correct for it. The rule here is simpler: the first value stays as it is.": (
+            "[:1]", "[:0] or [0.0]", "values[1:]", "values",
+            "return curve", "return [each / (1 - keep**n) for n, each in enumerate(curve) if n]"),
     })  # fmt: skip
 
 
@@ -74,6 +78,8 @@ epoch_to_keep = exercise(
             "\n    return kept", "\n    return number"),
         "Your answers know the future: once patience has run out, no later epoch was ever trained.": (
             "waited >= patience", "False"),
+        "A tie is no improvement: it neither is a new best nor ends the waiting.": ("loss < lowest", "loss <= lowest"),
+        "You wait one epoch too long: at `patience` epochs in a row without a new best, it is over.": (">= p", "> p"),
         "You lose patience one epoch too early: it runs out after `patience` epochs in a row without a new best.": (
             ">= patience", ">= patience - 1"),
         "You compare each epoch with the one before it. A small fall is no progress while the best so far is lower.": [
@@ -156,7 +162,8 @@ compare_rates = exercise(
     right=change(_one_model_for_all, "model = make", "start = make", "rates:\n", f"rates:\n        model = {_COPY}\n"),
     returns="a dict that holds, for each rate, the list of its losses",
     passed="One start for all: now the curves differ by the learning rate alone.", wrong={
-        "A later curve begins where the training before has arrived, with the trained weights.": (_COPY, "start"),
+        "A later curve begins where the training before has arrived, with the trained weights. Saved weights move "
+        "along with each step, too, unless they are copied.": (_COPY, "start"),
         "Each run has weights of its own now, but other random ones. A fair comparison gives all the same.": [
             (_COPY, "make_model()"), (_COPY, "start; start[1].reset_parameters()")],
         "All the curves are those of one learning rate: each run needs an optimizer of its own, with its own rate.": (
