@@ -59,10 +59,14 @@ count_batches = exercise(
     wrong={
         "The ragged last batch is not counted. `//` leaves out what does not fill a batch.": [
             (_MORE, "full, rest"), (_MORE, "full, batch_size"), (_MORE, "full, rest", _FITS, "return full, 0")],
-        "This is what the last batch lacks, not what it holds.": (_MORE, "full + 1, batch_size - rest"),
+        "The last batch gets what is left over, which is less than a full one.": (_MORE, "full + 1, batch_size"),
+        "This is what the last batch lacks, not what it holds.": [
+            (_MORE, "full + 1, batch_size - rest"), (_MORE, "full + 1, batch_size - rest", _FITS, "return full, 0")],
         "Where the images fill every batch, nothing is left for one more.": [
             (_FITS, f"return full + 1, {last}") for last in ("batch_size", 0)],
         "Where the division leaves no rest, the last batch is full, and not empty.": (_FITS, "return full, 0"),
+        "There is no part of a batch, and also a small rest makes one: `/` is no help, nor is `round`.": [
+            ("full +", "num_images / batch_size + 0 *"), ("full +", "round(num_images / batch_size) + 0 *")],
     })  # fmt: skip
 
 
@@ -97,16 +101,22 @@ def _parts(num_images, num_validation, num_test, generator):
     return train, validation, test
 
 
+_DRAW, _FIXED = "torch.randperm(num_images, generator=generator)", "=torch.Generator().manual_seed(0)"
 three_parts = exercise(
     "three_parts",
     passed="Random, repeatable, and no image in two parts: this is what keeps a score honest.",
     given=lambda: [("{} images, {} for validation and {} for the test".format(*sizes), (*sizes, _generator()))
                    for sizes in ((120, 25, 15), (150, 20, 0), (90, 0, 30), (40, 12, 28), (131, 14, 33))],
     right=_parts, observe=_look_at_parts, returns="three int64 tensors, `train, validation, test`",
-    wrong={"Slices with a minus sign have a pitfall: `-0` is `0`, the beginning.": [
-        ("return train, validation, test", f"return train, {part}, shuffled[-num_test:]")
-        for part in ("validation", "shuffled[-num_validation - num_test : -num_test]")]},
-)  # fmt: skip
+    wrong={
+        "Some images are in more than one part: cut the parts from one random order, instead of drawing each anew.":
+            ("shuffled.split(sizes)", f"({_DRAW}[:size] for size in sizes)"),
+        "The same seed gives different parts: use the generator that you are given.": (", generator=generator", ""),
+        "Different seeds give the same parts: use the generator that you are given, as it is.": ("=generator", _FIXED),
+        "Slices with a minus sign have a pitfall: `-0` is `0`, the beginning.": [
+            ("return train, validation, test", f"return train, {part}, shuffled[-num_test:]")
+            for part in ("validation", "shuffled[-num_validation - num_test : -num_test]")],
+    })  # fmt: skip
 
 
 def _epoch(run, *given):
@@ -158,4 +168,9 @@ shuffled_epoch = exercise(
                    for labels in [torch.randperm(number) + 100]],
     observe=_look_at_epochs, returns="batches, one after the other", blank=_shuffled_apart,
     right=change(_shuffled_apart, "labels[label_order", "labels[image_order"),
-)  # fmt: skip
+    wrong={
+        "The ragged last batch is dropped. Those images would never be seen in this epoch.":
+            ("len(images), batch_size)", "len(images) - batch_size + 1, batch_size)"),
+        "A second epoch has the same order again: let the generator go on from where it was.": ("=generator", _FIXED),
+        "The same seed gives different orders: use the generator that you are given.": (", generator=generator", ""),
+    })  # fmt: skip
