@@ -19,9 +19,17 @@ class_shares = exercise(
                         [9, 21, 5, 15, 11], [3, 0, 8, 1, 0, 5, 0], [0, 0, 6, 5], [0, 1, 0], [4, 0, *range(19, 10, -1)])
                    for labels in [torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))]],
     right=_shares, dtype=False, tolerance=1e-5, returns="float (num_classes,), one share for each class",
-    wrong={"You divide by the number of classes, or by the largest count; a share is a part of all labels.": [
-        ("counts.sum()", "num_classes"), ("counts.sum()", "counts.max()")]},
-)  # fmt: skip
+    wrong={
+        "A class without a label needs its place all the same, with the share 0: the length of the result must not "
+        "depend on the labels.": [(", minlength=num_classes", ""),
+            ("torch.bin", "torch.unique(labels, return_counts=True)[1] # ")],
+        "These are the counts. A share says which part of all labels they are.": [
+            (".float() / total", ""), (" / total", "")],
+        "Every share is 0: a division with `//`, or a whole-number dtype, cuts off what comes after the point.": [
+            (".float() / total", " // total"), (" / total", " // total")],
+        "You divide by the number of classes, or by the largest count; a share is a part of all labels.": [
+            ("counts.sum()", "num_classes"), ("counts.sum()", "counts.max()")],
+    })  # fmt: skip
 
 
 def _variations():
@@ -63,6 +71,8 @@ most_typical = exercise(
             (_SQUARES, ".sum((1, 2))"), (_SQUARES, ".sum((1, 2)).abs()")],
         "You compare with one number; the mean image has a value for each place.": ("mean(0)", "mean()"),
         "You compare each image with its own mean: average over the images.": ("mean(0)", "mean((1, 2), keepdim=True)"),
+        "These are distances; asked are the numbers of the images, in the order of their distances.": (
+            "order[:k]", "distances.sort().values[:k]"),
         "You leave out the nearest image of all, but none has to be skipped.": ("[:k]", "[1 : k + 1]"),
     })  # fmt: skip
 
@@ -106,4 +116,6 @@ leave_one_out = exercise(
             (_SELF, f" + {value} * torch.eye(len(x))") for value in ("torch.cdist(x, x).mean()", "999")],
         "Nearly every image gets the label of the first one: print `distances`. Zero times infinity is `nan`.":
             (_SELF, " + torch.inf * torch.eye(len(x))"),
+        "Several neighbours vote in your answer; here the nearest other image decides alone.": [
+            (_PICK, f"distances.argsort(dim=1)[:, :{n}]", "[nearest]", "[nearest].mode(dim=1)[0]") for n in (3, 5)],
     })  # fmt: skip
