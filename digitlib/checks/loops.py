@@ -66,7 +66,8 @@ learn_by_heart = exercise(
         "The optimizer steps before `backward()` has computed this step's gradient, so it is always one step behind.": (
             _ZERO, "", "loss.backward()", "", ".step()", ".step(); optimizer.zero_grad(); loss.backward()"),
         "Only a part of the images is used: the cross-entropy is that of all of them.": [
-            ("model(images), labels", f"model(images[{n}]), labels[{n}]") for n in (":8", "::2", ":1")],
+            ("model(images), labels", f"model(images[{n}]), labels[{n}]") for n in (
+                ":8", "::2", ":1", "(j := len(noted) % len(images)):j + 1")],
         "Each loss is measured after its step; note the one that you call `backward()` on.": (
             "(loss", "(F.cross_entropy(model(images), labels)"),
     })  # fmt: skip
@@ -125,6 +126,8 @@ validation_loss = exercise(
             "mean * len(labels)", "mean", "count += len(labels)", "count += 1"),
         "Batch means are added, and then divided by the number of images: the loss looks far too small.": (
             "mean * len(labels)", "mean"),
+        "The batches come once: a loop before yours has used them up.": (
+            "0.0, 0", "0.0, sum(len(labels) for _, labels in batches)", "count += len", "len"),
         "The sum over the images is divided by the number of batches.": ("count += len(labels)", "count += 1"),
         "The last batch is smaller, but it is counted as if it were full.": [
             (f"{n} len(labels)", f"{n} (size := size if count else len(labels))") for n in ("mean *", "count +=")],
