@@ -56,18 +56,25 @@ cross_entropy_by_hand = exercise(
     passed="Cross-entropy is the mean of −ln p of the true digit, and safe as a difference of logarithms.",
     wrong={
         "The loss is right, but it is torch's. Build it yourself, of logarithms and exponentials.": F.cross_entropy,
+        "For logits of 1,000 your loss is no finite number: e to such a power is beyond what a float can hold, or a "
+        "probability becomes 0. Stay with logarithms.": ("log_softmax(1)", "softmax(1).log()"),
         "Take the natural logarithm, `log`, not `log2` or `log10`.": [
             (_MEAN, f"{_MEAN} / math.log({base})") for base in (2, 10)],
+        "A mean over the images divides by their number, not by that of the digits, of all logits, or by one less.": [
+            (_MEAN, f"-chosen.sum() / {n}") for n in ("logits.numel()", "logits.shape[1]", "(len(labels) - 1)")],
         "Average after the logarithm: each image pays for itself.": (_MEAN, "-chosen.exp().mean().log()"),
         "You use the probabilities themselves, or 1 − p; the loss is minus the logarithm of p.": [
             (_MEAN, f"({sign} chosen.exp()).mean()") for sign in ("-", "", "1 -")],
         "The logits are no probabilities yet: first comes a softmax.": [(_LOG_P, "logits"), (_LOG_P, "logits.log()")],
+        "Your softmax adds up to 1 down the columns, over the images, or over all; it should do so along each row, the "
+        "digits of one image.": [
+            (_LOG_P, "logits.log_softmax(0)"), (_LOG_P, "(logits - logits.logsumexp((0, 1)))")],
         "Softmax has been taken twice: a loss wants the logits.": (_LOG_P, "logits.softmax(1).log_softmax(1)"),
         "Sigmoid looks at each logit alone; softmax compares them.": (_LOG_P, "logits.sigmoid().log()"),
         "Your index pairs every row with every label; asked is one number of each row.": (
             ".gather(1, labels[:, None])", "[:, labels]"),
-        "For logits of 1,000 your loss is no finite number: e to such a power is beyond what a float can hold, or a "
-        "probability becomes 0. Stay with logarithms.": ("log_softmax(1)", "softmax(1).log()"),
+        "The number is right, but no gradient can flow back from it: keep it a tensor, without `.item()`, `float`, "
+        "`detach` or `no_grad`.": (_MEAN, "-chosen.mean().item()"),
         "Your loss is right for small logits, but not for logits of 1,000. Is something cut off, or added, to keep the "
         "logarithm finite?": [("log_softmax(1)", f"softmax(1).add(1e-{n}).log()") for n in range(6, 16)],
     })  # fmt: skip
@@ -111,6 +118,10 @@ loss_and_confidence = exercise(
             ("(outputs,", "(outputs.softmax(dim=0),"), ("(outputs,", "(outputs.sigmoid(),")],
         "`F.nll_loss` contains no softmax and no logarithm: it wants logarithms of probabilities.": [
             ("F.cross_entropy(outputs,", "F.nll_loss(outputs.softmax(dim=1),"), ("cross_entropy", "nll_loss")],
+        "The numbers are right, but one is a plain number, where a tensor is asked for.": [
+            ("loss, confidence", pair) for pair in (
+                "loss.item(), confidence", "loss, confidence.item()", "loss.item(), confidence.item()")],
+        "Loss and confidence have changed places: the loss comes first.": ("loss, confidence", "confidence, loss"),
         "The confidence needs one softmax, not two or none.": [(_SOFTMAX, n * _SOFTMAX) for n in (0, 2)],
         "The confidence needs a softmax over the digits of each image: not over the images, and no sigmoid.": [
             (_SOFTMAX, ".softmax(dim=0)"), (_SOFTMAX, ".sigmoid()")],
@@ -213,6 +224,8 @@ momentum_steps = exercise(
     returns="float (T, P), the change of the parameters at each step",
     passed="Momentum goes on where the gradient has gone: good along the floor of a valley, less so at its end.",
     wrong={
+        "All rows are the last step: one tensor, changed in place, stands in your list again and again.": (
+            "stack(changes)", "stack(len(changes) * changes[-1:])"),
         "The rate belongs to the step alone; in the sum it is taken once more.": [
             (_NEXT, "keep * speed + rate * slope"), (_NEXT, f"-rate * ({_NEXT})", _CHANGE, "speed")],
         "The new gradient is added whole, and `keep` is for the old sum alone: it is a sum that fades, and no mean.": [
@@ -220,8 +233,12 @@ momentum_steps = exercise(
                 "keep * speed + (1 - keep) * slope", "speed + keep * slope", "keep * (speed + slope)")],
         "These are places, added up from step to step; asked is the change at each step.": (
             "stack(changes)", "stack(changes).cumsum(0)"),
+        "The steps go uphill: the sum shows where the loss grows, so step against it.": (_CHANGE, "rate * speed"),
         "The step comes before this step's gradient is in the sum, so it is one step behind.": (
             f"speed = {_NEXT}\n        changes.append({_CHANGE})", f"changes.append({_CHANGE}); speed = {_NEXT}"),
+        "This looks a step ahead, as Nesterov's momentum does; the plain one steps along the sum.": (
+            _CHANGE, "-rate * (keep * speed + slope)"),
+        "The first gradient counts twice: the sum is empty at first.": ("0 * gradients[0]", "gradients[0]"),
     })  # fmt: skip
 
 
