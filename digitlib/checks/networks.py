@@ -95,11 +95,15 @@ convolve = exercise(
             lambda image, kernel, stride: F.conv2d(image[None, None], kernel[None, None], stride=stride)[0, 0],
         "You turn the kernel by 180°, as mathematicians do, or mirror it; networks lay it on as it is.": [
             ("kernel)", f"kernel.flip({axes}))") for axes in ("0, 1", "0", "1")],
+        "Negative sums have become 0, by a ReLU or `max`: in a map they stay.": ("return sums", "return sums.relu()"),
         "The map has the right size, but the window moves on by one pixel only, not by the stride, to the right, down "
         "or both.": [("left : left", "j : j", "top : top", "i : i"), ("left : left", "j : j"), ("top : top", "i : i")],
         "The image and the kernel have sizes of their own, and are not always square: rows are not columns.": [
             ("width - wide", "height - high"), ("width - wide", "width - high"), ("left + wide", "left + high"),
             ("width - wide", "height - wide")],
+        "One place of the window is left out, the last or the first: how many whole windows fit?": [
+            ("return sums", f"return sums[{part}]") for part in (":-1, :-1", "1:, 1:", ":-1", ":, :-1")],
+        "Rows and columns of your map have changed places.": [("return sums", "return sums.T"), ("[i, j]", "[j, i]")],
         "Only whole windows inside the image count: none reaches beyond its edge, and nothing is padded.": [
             ("- high + 1", "", "- wide + 1", ""), ("+ 1, stride", "+ stride, stride"),
             lambda image, kernel, stride: _slide(F.pad(image, (1, 1, 1, 1)), kernel, stride)],
@@ -138,7 +142,8 @@ softmax_of_rows = exercise(
     wrong={
         "The probabilities are right, but they are torch's. Build them yourself, of exponentials and sums.": (
             "return", "return logits.softmax(1) #"),
-        "Each column adds up to 1; each row should, because it belongs to one image.": ("(1, k", "(0, k"),
+        "Each column adds up to 1; each row should, because it belongs to one image.": [
+            ("(1, k", "(0, k"), ("sum(1", "sum(0")],
         "All your numbers together add up to 1. Every row, one image, should do so by itself.": [
             (_MAX, "max()", _SUM, "sum()"), (_SUM, "sum()")],
         "Row i meets another row's number, or shapes do not go together: (N, C) goes with (N, 1), so keep the axis.": [
@@ -147,6 +152,10 @@ softmax_of_rows = exercise(
         "Sigmoid looks at each logit alone, so its rows do not add up to 1.": ("powers / total", "logits.sigmoid()"),
         "Softmax has been taken twice.": ("powers / total", "(powers / total).softmax(1)"),
         "You raise another number to the logits; softmax raises e.": ("torch.exp(", "2 ** ("),
+        "You divide by the sum of the logits; take the exponentials first, which are positive.": (
+            "torch.exp(logits - shift)", "logits"),
+        "You divide the logits by their largest, or by their deviation. Only a shift of a row leaves its softmax as it "
+        "is: subtract.": [("logits - shift", "logits / shift"), ("- shift)", "/ logits.std(1, keepdim=True))")],
         "With logits of 1,000 the result is no number: powers of e are too large for a float, or all 0. Only "
         "differences between logits count: what can be subtracted first?": (" - shift", ""),
         "What you subtract has to suit each row: its own largest logit, so that no power is too large and no sum is 0.":
