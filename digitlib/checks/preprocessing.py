@@ -34,6 +34,9 @@ to_pixels = exercise(
             ("scaled.round()", "shares"), ("scaled.round()", "shares.round()"), ("* shares", "* shares.byte()"),
             ("* shares", "* shares.round()")],
         "The two steps are undone in the wrong order: begin with the last one.": ("* std + mean", "* std + mean * std"),
+        "The pixels were divided by the deviation; to divide again does not undo it.": [
+            ("* std", "/ std"), ("images * std + mean", "(images - mean) / std"),
+            ("images * std + mean", "(images - mean) / std", ".round()", "")],
         "Black and white have changed places: the background should be 0.": ("255 * shares", "255 - 255 * shares"),
     })  # fmt: skip
 
@@ -140,6 +143,8 @@ prepared = exercise(
         "First subtract the mean, then divide: the order matters, and needs parentheses.": [
             (_TRAIN, "train / source.std() - source.mean()", _NEW, "new / other.std() - other.mean()"),
             (_TRAIN, "train - source.mean() / source.std()", _NEW, "new - other.mean() / other.std()")],
+        "The images are brought to 0 to 1 by their extremes; asked is mean 0 and deviation 1.": (
+            ".mean()", ".min()", ".std()", ".max().sub(train.min())"),
         "Either the images are divided by 255, or their statistics, but not both: divide before all else.": [
             (_BOTH, "= 255 * train, 255 * train\n"), ("(train -", "(255 * train -", "(new -", "(255 * new -")],
     })  # fmt: skip

@@ -243,8 +243,11 @@ _BOX = "for x in image.nonzero(as_tuple=True)]"
 centred = exercise(
     "centred", given=_digits, right=_to_the_middle, observe=_as_a_move, returns="the moved image, uint8 (28, 28)",
     passed="Your picture now lies where MNIST's digits lie, whatever its shape.", wrong={
-        "Rows and columns have changed places: the image is moved along the wrong axes.": (
-            "(down, right)", "(right, down)"),
+        "Rows and columns have changed places: the image is moved along the wrong axes.": [(
+            "(down, right)", f"({move})") for move in ("right, down", "-right, -down")],
+        "The image is moved by the right number of pixels, but the other way.": ("(down, right)", "(-down, -right)"),
+        "Only rows or only columns were moved; both should be.": [
+            ("(down, right)", "(down, 0)"), ("(down, right)", "(0, right)")],
         "You put the middle of the box around the ink in the middle; heavy strokes should count for more.": [
             (_PLACE, f"[14 - (27 - (x.max() - x.min()).item()) // 2 + x.min().item() {_BOX}"),
             (_PLACE, f"[(x.min() + x.max()).item() / 2 {_BOX}")],
