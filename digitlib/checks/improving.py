@@ -34,9 +34,17 @@ def _most_mixed_up(labels, predictions):
     return min(pair), max(pair)
 
 
+def _watch_pair(run, labels, predictions):
+    result = run(labels, predictions)
+    return {
+        "the result": result,
+        "the two digits come as a tuple, not as a tensor": not torch.is_tensor(result),
+    }
+
+
 _BOTH, _RATE = "(table + table.T)", "(table / (1e-9 + torch.bincount(labels, minlength=10)[:, None]))"
 most_confused = exercise(
-    "most_confused", given=_mix_ups, right=_most_mixed_up, returns="two digits, such as `(4, 9)`",
+    "most_confused", given=_mix_ups, right=_most_mixed_up, returns="two digits, such as `(4, 9)`", observe=_watch_pair,
     passed="A pair that is mixed up either way round is where the next idea should help.", wrong={
         "This is one digit twice: images that were read right are counted too.": (".fill_diagonal_(0)", ""),
         "You count one direction alone. A 4 read as 9 and a 9 read as 4 are mix-ups of the same pair: count both "

@@ -18,7 +18,7 @@ def from_a_matrix(labels, predictions):
     counts = torch.zeros(10, 10, dtype=torch.long)
     counts.index_put_((labels, predictions), torch.tensor(1), accumulate=True)
     counts = torch.triu(counts + counts.T, diagonal=1)
-    return torch.tensor(divmod(counts.argmax().item(), 10))
+    return divmod(counts.argmax().item(), 10)
 
 
 def one_way_with_the_right_ones(labels, predictions):
@@ -81,7 +81,8 @@ def covered_in_place(num_correct, num_images, published):
 
 ANSWERS = {
     "most_confused": Answers(
-        right={"a loop": lambda *given: counted(*given)[0][0], "a matrix, and a tensor": from_a_matrix}, wrong={
+        right={"a loop": lambda *given: counted(*given)[0][0], "a matrix": from_a_matrix}, wrong={
+            "a tensor": (lambda *given: torch.tensor(from_a_matrix(*given)), "as a tuple, not as a tensor"),
             "the larger first": (lambda *given: counted(*given)[0][0][::-1], "changed places"),
             "two faults: one way, and the right ones": (one_way_with_the_right_ones, "one digit twice"),
             "the least": (lambda *given: counted(*given)[-1][0], "of 2 should be"),
