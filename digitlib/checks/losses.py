@@ -236,6 +236,8 @@ momentum_steps = exercise(
         "The steps go uphill: the sum shows where the loss grows, so step against it.": (_CHANGE, "rate * speed"),
         "The step comes before this step's gradient is in the sum, so it is one step behind.": (
             f"speed = {_NEXT}\n        changes.append({_CHANGE})", f"changes.append({_CHANGE}); speed = {_NEXT}"),
+        "Of the gradients before, only the last one counts: the sum holds them all, each fainter than the next.": (
+            f"speed = {_NEXT}\n        changes.append({_CHANGE})", f"changes.append(-rate * ({_NEXT})); speed = slope"),
         "This looks a step ahead, as Nesterov's momentum does; the plain one steps along the sum.": (
             _CHANGE, "-rate * (keep * speed + slope)"),
         "The first gradient counts twice: the sum is empty at first.": ("0 * gradients[0]", "gradients[0]"),

@@ -95,6 +95,8 @@ convolve = exercise(
             lambda image, kernel, stride: F.conv2d(image[None, None], kernel[None, None], stride=stride)[0, 0],
         "You turn the kernel by 180°, as mathematicians do, or mirror it; networks lay it on as it is.": [
             ("kernel)", f"kernel.flip({axes}))") for axes in ("0, 1", "0", "1")],
+        "`@` is the product of matrices; here each pixel is multiplied by its own weight, with `*`.": (
+            "* kernel)", "@ kernel.T)"),
         "Negative sums have become 0, by a ReLU or `max`: in a map they stay.": ("return sums", "return sums.relu()"),
         "The map has the right size, but the window moves on by one pixel only, not by the stride, to the right, down "
         "or both.": [("left : left", "j : j", "top : top", "i : i"), ("left : left", "j : j"), ("top : top", "i : i")],
