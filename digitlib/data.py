@@ -319,10 +319,8 @@ def add_flags(images: Tensor, labels: Tensor, generator: torch.Generator, *, sha
     right, down = x - tip, y - top[..., None]
     angle = _random(math.radians(30), math.radians(65), ink, generator)  # to the horizontal
     along = (down * angle.sin() - right * angle.cos()).clamp(min=0).minimum(_random(5, 13, ink, generator))
-    away = torch.hypot(
-        right + along * angle.cos(), down - along * angle.sin()
-    )  # from the nearest point of the flag
-    flag = (_random(1.2, 2.2, ink, generator) - away).clamp(0, 1)
+    away = right + along * angle.cos(), down - along * angle.sin()  # from the flag's nearest point
+    flag = (_random(1.2, 2.2, ink, generator) - torch.hypot(*away)).clamp(0, 1)
     changed = images.clone()
     changed[chosen] = ((ink.maximum(flag) - TRAIN_MEAN) / TRAIN_STD).to(images)
     return changed

@@ -2,7 +2,8 @@
 
 `torchrun --nproc-per-node=2 -m digitlib train mlp` starts them. They keep equal copies of the network: each works out
 the gradients of its own images, torch's DistributedDataParallel the mean of all. The losses are one process's, up to
-rounding, unless there is dropout or, on CPUs, batch normalisation: book/scaling.md says why.
+rounding, unless there is dropout, which each draws for itself, or, on CPUs, batch normalisation: each takes mean and
+variance of its own images, as in a smaller batch; torch's SyncBatchNorm, which takes the whole batch's, needs GPUs.
 """
 
 import os
