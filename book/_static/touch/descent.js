@@ -3,7 +3,7 @@
 /** Downhill on the two parameters of notebook 06: three optimizers, any learning rate, any start. */
 (() => {
   const SIDE = 340; // CSS pixels of the landscape
-  const ROWS = 34; // of the landscape, drawn in one frame
+  const ROWS = 20; // of the landscape, drawn in one frame
   const LEVELS = [0.13, 0.2, 0.4, 0.8, 1.6, 3.2];
   const NAMES = { sgd: "SGD", momentum: "momentum", adam: "Adam" };
   const RATES = { sgd: 0.5, momentum: 0.1, adam: 0.2 }; // those of the notebook
@@ -220,8 +220,7 @@
     }
 
     choice.value = state.name;
-    restart();
-    Touch.draw(show);
+    Touch.draw(() => (paths[state.name] ? show() : restart()));
   };
 
   /** A disc, a square or a triangle: paths are told apart by more than their colour. */
