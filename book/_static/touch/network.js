@@ -11,6 +11,8 @@
     if (typeof NETWORK === "undefined") await Touch.load("../draw/weights.js");
     if (typeof decodeNetwork === "undefined") await Touch.load("../draw/network.js");
     const network = decodeNetwork(NETWORK);
+    const nextFrame = () => new Promise(requestAnimationFrame); // so that nothing has to wait for all of it
+    await nextFrame();
     const tools = { convolve, relu, maxPool, weightedSums };
     const hasPad = typeof pad !== "undefined" && typeof prepare !== "undefined";
     const digits = Touch.data.digits.map(Touch.bytes);
@@ -18,6 +20,7 @@
     let digit = 5;
     let stages = Touch.layers.run(network, inputNow() ?? new Float32Array(784), tools);
     let chosen = { index: stages.length - 1, channel: 5, row: 0, column: 0 };
+    await nextFrame();
 
     /** The normalised numbers of the pad's drawing; of the digit chosen, where nothing is drawn or there is no pad. */
     function inputNow() {
