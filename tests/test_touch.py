@@ -38,6 +38,19 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def faults_of_syntax(paths: list[Path]) -> list[str]:
+    """Return the scripts that Node cannot even read."""
+    runs = {path.name: subprocess.run([NODE, "--check", path], capture_output=True) for path in paths}
+    return [name for name, run in runs.items() if run.returncode != 0]
+
+
+def test_every_script_of_the_book_can_be_read(tmp_path):
+    scripts = [*(ROOT / "book/_static").rglob("*.js"), ROOT / "digitlib/pad.js"]
+    assert len(scripts) > 15 and faults_of_syntax(scripts) == []
+    (tmp_path / "wrong.js").write_text("function f() { const a = 1; const a = 2; }")
+    assert faults_of_syntax([tmp_path / "wrong.js"]) == ["wrong.js"]
+
+
 def test_a_convolution_is_torch_s():
     generator = seeded()
     cases = [

@@ -19,7 +19,8 @@
     const total = Math.min(720, root.clientWidth - 34);
     let digit = 5;
     let stages = Touch.layers.run(network, inputNow() ?? new Float32Array(784), tools);
-    let chosen = { index: stages.length - 1, channel: 5, row: 0, column: 0 };
+    const best = stages.at(-1).data.indexOf(Math.max(...stages.at(-1).data));
+    let chosen = { index: stages.length - 1, channel: best, row: 0, column: 0 };
     await nextFrame();
 
     /** The normalised numbers of the pad's drawing; of the digit chosen, where nothing is drawn or there is no pad. */
