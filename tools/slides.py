@@ -10,7 +10,6 @@ The pages are shown by reveal.js, which is fetched once; then they need no netwo
 
 import argparse
 import copy
-import importlib
 import re
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from traitlets.config import Config
 
+from tools.book_formulas import MATHJAX
 from tools.exercises import ROOT, NotebookError, name_of, naming, part_of, read
 from tools.notebooks import find, made_of
 from tools.student import without_solutions
@@ -122,8 +122,7 @@ def fetch(folder: Path) -> None:
     Raises:
         NotebookError: there is no npm, or no network the first time.
     """
-    mathjax = Path(importlib.import_module("sphinx-mathjax-offline").__file__).parent / "static" / "mathjax"
-    shutil.copy(mathjax / "tex-svg.js", folder)  # one file, fonts included
+    shutil.copy(MATHJAX / "tex-svg.js", folder)  # one file, fonts included
     if (folder / "reveal").exists():
         return
     npm = shutil.which("npm", path=str(Path(sys.executable).parent)) or shutil.which("npm")
