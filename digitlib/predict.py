@@ -198,7 +198,14 @@ def to_mnist_format(ink: np.ndarray) -> np.ndarray:
     square = np.pad(digit, [(n // 2, n - n // 2) for n in missing])  # keeps the proportions exactly
     # Antialiased, and a digit that has 20 pixels already stays as it is.
     small = np.asarray(Image.fromarray(square).resize((20, 20), Image.Resampling.BILINEAR))
-    small = small / small.max()  # a thin pen would otherwise come out as pale as it is thin
+    small = _thicken(small / small.max())  # a thin pen would otherwise come out as pale as it is thin
     centre = [(small.sum(axis) * np.arange(20)).sum() / small.sum() for axis in (1, 0)]
     top, left = (int(np.clip(np.floor(14.5 - c), 0, 8)) for c in centre)  # 0 to 8, so that nothing is cut off
     return np.pad(np.rint(255 * small).astype(np.uint8), [(top, 8 - top), (left, 8 - left)])
+
+
+def _thicken(small: np.ndarray) -> np.ndarray:
+    """Give the pixels beside thin strokes a share of their ink: of MNIST's a twentieth lies in strokes a pixel wide."""
+    thin = 1 - scipy.ndimage.grey_opening(small, size=2).sum() / small.sum()
+    beside = scipy.ndimage.maximum_filter(small, footprint=scipy.ndimage.generate_binary_structure(2, 1))
+    return np.maximum(small, np.clip(2 * thin - 0.4, 0, 0.6) * beside)

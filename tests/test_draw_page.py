@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import scipy
 import skimage
 import torch
 from PIL import Image, ImageDraw
@@ -163,7 +164,9 @@ def resized(image: np.ndarray, side: int, how=Image.Resampling.BILINEAR) -> np.n
 
 def test_each_stage_can_be_left_out():
     """Pillow does the rest of the stages here."""
-    image = drawings()[2]  # a 1, taller than wide
+    image = scipy.ndimage.grey_dilation(
+        drawings()[2], 25
+    )  # a 1, taller than wide, whose strokes are not thickened
     rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
     cropped = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = cropped.shape

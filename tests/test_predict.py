@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import skimage
 import torch
 from PIL import Image
 from torch import nn
@@ -90,6 +91,19 @@ def test_a_line_one_pixel_thin_is_not_lost():
     ink[174, 81:138] = 1
     image = to_mnist_format(ink)
     assert image.max() == 255 and (image > 0).any(axis=0).sum() == 20
+
+
+def test_digits_drawn_with_lines_of_one_pixel_are_read_better_where_they_are_thickened(model, monkeypatch):
+    images, labels = load_raw("validation")
+    thin = [skimage.morphology.skeletonize(image.numpy() > 127).astype(np.float32) for image in images[:1000]]
+
+    def num_right():
+        read = predict_images(model, [torch.from_numpy(to_mnist_format(ink)) for ink in thin])
+        return sum(each.digit == label for each, label in zip(read, labels.tolist()))
+
+    thickened = num_right()
+    monkeypatch.setattr("digitlib.predict._thicken", lambda small: small)
+    assert thickened >= 955 and thickened >= num_right() + 5
 
 
 # --- what a prediction holds

@@ -28,11 +28,11 @@ function prepare(ink, size, leftOut = new Set()) {
   const cropped = leftOut.has("crop") ? drawing : crop(drawing, box);
   const square = leftOut.has("proportions") ? cropped : padToSquare(cropped);
   const side = leftOut.has("crop") ? 28 : 20;
-  const small = leftOut.has("average") ? pickPixels(square, side) : averagePixels(square, side);
+  const shrunk = leftOut.has("average") ? pickPixels(square, side) : averagePixels(square, side);
 
   // A thin pen would otherwise come out as pale as it is thin.
-  const darkest = small.reduce((a, b) => Math.max(a, b), 0) || 1;
-  small.forEach((level, i) => (small[i] = level / darkest));
+  const darkest = shrunk.reduce((a, b) => Math.max(a, b), 0) || 1;
+  const small = thicken(shrunk.map((level) => level / darkest), side);
 
   const middle = (28 - side) / 2;
   const [down, right] = leftOut.has("centre") ? [middle, middle] : centreByMass(small, side);
@@ -209,6 +209,25 @@ function pickPixels({ pixels, width, height }, side) {
     }
   }
   return small;
+}
+
+/** Give the pixels beside thin strokes a share of their ink: of MNIST's, a twentieth lies in strokes a pixel wide. */
+function thicken(image, side) {
+  const rank = (best, pixels, steps) =>
+    pixels.map((level, i) => steps.reduce((value, step) => best(value, neighbour(pixels, side, i, ...step)), level));
+  // What is two pixels wide both ways is left by the least of each 2x2 block, and then the largest of these.
+  const blocks = rank(Math.min, image, [[-1, 0], [0, -1], [-1, -1]]);
+  const wide = rank(Math.max, blocks, [[1, 0], [0, 1], [1, 1]]);
+  const sum = (pixels) => pixels.reduce((a, b) => a + b, 0);
+  const share = Math.min(0.6, Math.max(0, 2 * (1 - sum(wide) / sum(image)) - 0.4));
+  const beside = rank(Math.max, image, [[-1, 0], [0, -1], [1, 0], [0, 1]]);
+  return image.map((level, i) => Math.max(level, share * beside[i]));
+}
+
+/** Return the pixel some rows down and columns right of another; at an edge, where there is none, the other one. */
+function neighbour(image, side, i, down, right) {
+  const [row, column] = [Math.floor(i / side) + down, (i % side) + right];
+  return 0 <= row && row < side && 0 <= column && column < side ? image[side * row + column] : image[i];
 }
 
 /** Return how far [down, right] an image of side x side must go in 28x28 for its centre of mass to lie at (14, 14). */
