@@ -200,7 +200,7 @@ FAULTS = {  # what a cell has in the place of what, and what is then said
     (
         "images + amount",
         "images + shift",
-    ): "never reads its argument `amount`. It uses the notebook's `shift`",
+    ): "never reads its argument `amount`, or overwrites it. It uses the notebook's `shift`",
     ("images + amount", "images + 0.7"): "never reads its argument `amount`, or overwrites it",
     (
         "total = images + amount",

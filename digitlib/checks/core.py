@@ -11,11 +11,11 @@ import dis
 import functools
 import html
 import io
+import itertools
 import random
 import re
 import sys
 import threading
-import time
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -188,16 +188,14 @@ def _program(code: types.CodeType) -> list:
 
     Nor does the file it stands in: Python calls `torch.rand` by other instructions where `import torch` is in view.
     """
-    steps = [step for step in dis.get_instructions(code) if step.opname not in ("RESUME", "NOP", "PUSH_NULL")]
-    numbers = {step.offset: number for number, step in enumerate(steps)}
     program = []
-    for step in steps:
-        name, value = step.opname, step.argval
-        if isinstance(value, types.CodeType):
-            value = _program(value)
-        elif step.opcode in dis.hasjrel or step.opcode in dis.hasjabs:
-            value = numbers.get(value)  # counted in steps
-        program.append(("LOAD_ATTR" if name == "LOAD_METHOD" else name, value))
+    for step in dis.get_instructions(code):
+        jumps = (
+            step.opcode in dis.hasjrel or step.opcode in dis.hasjabs
+        )  # to a place that these instructions move
+        value = _program(step.argval) if isinstance(step.argval, types.CodeType) else step.argval
+        if step.opname not in ("RESUME", "NOP", "PUSH_NULL"):
+            program.append((step.opname.replace("METHOD", "ATTR"), None if jumps else value))
     return program
 
 
@@ -212,10 +210,8 @@ def finished(result: object, most: int = 10_000) -> object:
     """Return a result as it is, or what a generator yields as a list; one that goes on and on is cut off."""
     if not isinstance(result, types.GeneratorType):
         return result
-    values = []
-    for value in result:
-        values.append(value)
-        expect(len(values) < most, "Your generator yields without an end: does its loop ever stop?")
+    values = list(itertools.islice(result, most))
+    expect(len(values) < most, "Your generator yields without an end: does its loop ever stop?")
     return values
 
 
@@ -251,20 +247,13 @@ def within_time(function: Callable[[], object], seconds: float) -> object:
 
 
 def _interrupt(thread: threading.Thread, patience: float = 2.0) -> None:
-    """End a thread; one that catches every exception is hit again and again, and left alone at last."""
-
-    def hit() -> None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TooSlow))
-
-    hit()
-    thread.join(patience / 4)  # one is enough for most, and a second would hit them at their end
-    usual, deadline = sys.getswitchinterval(), time.monotonic() + patience
-    sys.setswitchinterval(1e-6)  # so that the next one comes before its loop goes on
-    try:
-        while thread.is_alive() and time.monotonic() < deadline:
-            hit()
-    finally:
-        sys.setswitchinterval(usual)
+    """End a thread; one that catches every exception is hit again, and left alone at last."""
+    for _ in range(4):
+        if thread.is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(TooSlow)
+            )
+            thread.join(patience / 4)
 
 
 def fresh_seed() -> int:

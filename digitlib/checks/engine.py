@@ -209,10 +209,9 @@ def judge(exercise: Exercise, answer: object) -> None:
         raise RuntimeError(f"the right answer of {exercise.name} raises: {error}")
     off = [differences(exercise, *pair) for pair in zip(right, found)]
     looked = Looked(exercise, answer, seed, right, found, off)
-    steps = [_meddling, _never_read]
-    if any(off):
-        steps = [_known, *steps, _raised, _fact, _general, _usual, _unused, _partly, _pairs, _first, _rest]
-    for step in steps:
+    certain = _known, _meddling, _never_read, _raised, _fact, _general
+    likely = _usual, _misread, _partly, _pairs, _beside, _first, _rest
+    for step in certain + likely if any(off) else [_meddling]:
         if hint := step(looked):
             raise core.NotYet(hint)
 
@@ -246,17 +245,18 @@ def _meddling(looked: Looked) -> str | None:
     return "Afterwards torch records no gradients any more, for anybody: switch that off for a while, not for good."
 
 
+def _reads(looked: Looked) -> list[str]:
+    """Return that an argument is never read, where one is that the right answer reads, and which variables are."""
+    never = [name for name in unread(looked.answer) if name not in unread(looked.exercise.right)]
+    facts = [f"Your function never reads its argument `{name}`, or overwrites it." for name in never[:1]]
+    told = "It uses the notebook's `{}`, which is the same whatever your function is given."
+    return facts + [told.format(name) for name in borrowed(looked.answer)[:1]]
+
+
 def _never_read(looked: Looked) -> str | None:
     """Return a hint where an argument is never read, and a variable of the notebook is."""
-    never, other = _unread(looked), borrowed(looked.answer)
-    told = "It uses the notebook's `{}`, which is the same whatever your function is given."
-    return f"{never}. {told.format(other[0])}" if never and other else None
-
-
-def _unread(looked: Looked) -> str:
-    """Return that an argument is never read, where one is that the right answer reads, or nothing."""
-    never = [name for name in unread(looked.answer) if name not in unread(looked.exercise.right)]
-    return f"Your function never reads its argument `{never[0]}`" if never else ""
+    facts = _reads(looked)
+    return " ".join(facts) if len(facts) == 2 else None
 
 
 def _raised(looked: Looked) -> str | None:
@@ -297,9 +297,9 @@ def _general(looked: Looked) -> str | None:
     return comparing.general_fault(looked.exercise, cases, len(cases) == len(looked.off))
 
 
-def _unused(looked: Looked) -> str | None:
-    """Return what is off where an argument is never read: that is certain, too."""
-    return _rest(looked) if _unread(looked) else None
+def _misread(looked: Looked) -> str | None:
+    """Return what is off where an argument is never read, or a variable of the notebook is: that is certain, too."""
+    return _rest(looked) if _reads(looked) else None
 
 
 def _partly(looked: Looked) -> str | None:
@@ -340,6 +340,18 @@ def _pairs(looked: Looked) -> str | None:
     return None
 
 
+def _beside(looked: Looked) -> str | None:
+    """Return the hint of a misconception beside which a fault that every exercise knows explains the rest."""
+    for hint, wrong in examples(looked.exercise).items():
+        for each in wrong:
+            seen = look(looked.exercise, made(looked.exercise.right, each), looked.seed)
+            off = [part for pair in zip(seen, looked.found) for part in differences(looked.exercise, *pair)]
+            besides = number_fault(off) if off else None
+            if besides and not besides.startswith("Some"):  # being 1 off here and there may be chance
+                return f"{hint} Besides: {besides[0].lower()}{besides[1:]}"
+    return None
+
+
 def _first(looked: Looked) -> str | None:
     """Return the hint of a fault that explains all of the first part that is off, where it does not the others."""
     off = [part for case in looked.off for part in case]
@@ -352,8 +364,7 @@ def _rest(looked: Looked) -> str:
     number = next(number for number, off in enumerate(looked.off) if off)
     others = " All other cases are right." if sum(map(bool, looked.off)) == 1 < len(looked.off) else ""
     told = comparing.explain(*looked.off[number][0], looked.exercise.tolerance)
-    never = f" {never}, or overwrites it." if (never := _unread(looked)) else ""
-    return f"For {looked.right[number]['case']}: {told}{others}{never}"
+    return " ".join([f"For {looked.right[number]['case']}: {told}{others}", *_reads(looked)])
 
 
 def exercise(name: str, **declared) -> Callable[[object], core.Result]:

@@ -53,7 +53,7 @@ ANSWERS = {
         wrong={
             "percent": (shares(lambda found: 100 * found), "100 times"),
             "most common first": (most_common_first, "stand in another order"),
-            "of 55,000": (lambda labels, n: labels.bincount(minlength=n) / 55_000, "5 of 5 numbers"),
+            "of 55,000": (lambda labels, n: labels.bincount(minlength=n) / 55_000, "These are the counts"),
             "hundredths": (shares(lambda found: found.round(decimals=2)), "are rounded"),
             "of the others": (shares(lambda found: 1 - found), "1 minus"),
             "two faults: absent ones, percent": (lambda labels, n: 100 * labels.bincount() / len(labels), "shape (7,)"),
