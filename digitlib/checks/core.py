@@ -14,7 +14,6 @@ import io
 import itertools
 import random
 import re
-import sys
 import threading
 import types
 from collections.abc import Callable

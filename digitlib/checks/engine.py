@@ -64,16 +64,6 @@ def source_of(function: Callable) -> str:
     return getattr(function, "source", None) or textwrap.dedent(inspect.getsource(function))
 
 
-def compiled(function: Callable, source: str) -> Callable:
-    """Return what the source says, where the function or class stands."""
-    names = vars(inspect.getmodule(function)) if isinstance(function, type) else function.__globals__
-    space = names.copy()
-    exec(compile(source, f"<{function.__name__}>", "exec"), space)
-    changed = space[function.__name__]
-    changed.source = source
-    return changed
-
-
 def change(function: Callable, *texts: str) -> Callable:
     """Return a function or class whose source has other texts: old, new, and perhaps more pairs.
 
@@ -85,7 +75,11 @@ def change(function: Callable, *texts: str) -> Callable:
         if old not in source:
             raise ValueError(f"expected {old!r} in the source of {function.__name__}, found:\n{source}")
         source = source.replace(old, new)
-    return compiled(function, source)
+    space = dict(vars(inspect.getmodule(function)) if isinstance(function, type) else function.__globals__)
+    exec(compile(source, f"<{function.__name__}>", "exec"), space)
+    changed = space[function.__name__]
+    changed.source = source
+    return changed
 
 
 @dataclass(frozen=True)
@@ -135,6 +129,8 @@ def usual(right: Callable) -> list[tuple[str, tuple]]:
     """Return the hints of the usual misconceptions, each with a change of some lines of the right answer."""
     source, found = source_of(right).rstrip(), []
     for hint, old, new in ((hint, *each) for hint, changes in USUAL.items() for each in changes):
+        if "loop" in hint and " for " not in source:
+            continue
         for place in re.finditer(old, source):
             start = source.rfind("\n", 0, place.start()) + 1
             before, after = source[start : place.start()], source[place.end() :].split("\n")[0]
@@ -210,7 +206,7 @@ def judge(exercise: Exercise, answer: object) -> None:
     off = [differences(exercise, *pair) for pair in zip(right, found)]
     looked = Looked(exercise, answer, seed, right, found, off)
     certain = _known, _meddling, _never_read, _raised, _fact, _general
-    likely = _usual, _misread, _partly, _pairs, _beside, _first, _rest
+    likely = _usual, _misread, _partly, _pairs, _beside, _rest
     for step in certain + likely if any(off) else [_meddling]:
         if hint := step(looked):
             raise core.NotYet(hint)
@@ -350,13 +346,6 @@ def _beside(looked: Looked) -> str | None:
             if besides and not besides.startswith("Some"):  # being 1 off here and there may be chance
                 return f"{hint} Besides: {besides[0].lower()}{besides[1:]}"
     return None
-
-
-def _first(looked: Looked) -> str | None:
-    """Return the hint of a fault that explains all of the first part that is off, where it does not the others."""
-    off = [part for case in looked.off for part in case]
-    hint = number_fault([part for part in off if part[0] == off[0][0]])
-    return f"{off[0][0].capitalize()}: {hint}" if hint else None
 
 
 def _rest(looked: Looked) -> str:
