@@ -121,7 +121,7 @@ ANSWERS = {
     "opens_safely": Answers(
         right={"with an error's base class": loading((pickle.UnpicklingError, pickle.PicklingError))}, wrong={
             "two faults: every error, turned round": (
-                lambda path: not loading(Exception)(path), "neither safe nor unsafe"),
+                lambda path: not loading(Exception)(path), "should be `True`, but it is `False`"),
             "nothing for a refusal": (loading(pickle.UnpicklingError, refused=None), "should be `False`"),
             "the content": (lambda path: path.read_bytes(), "should be `True`"),
             "pickle itself": (unpickling, "the error UnpicklingError"),
@@ -136,7 +136,7 @@ ANSWERS = {
                 ),
                 "return probabilities",
             ),
-            "other sizes": (reading(hidden_size=5), "do not fit the network"),
+            "other sizes": (reading(hidden_size=5), "size mismatch for fc1.weight"),
             "dropout on": (reading(logits=lambda model, images: model.train()(images)), "dropout is on"),
             "a number of logits": (reading(logits=lambda *given: predict_logits(*given).sum()), "the shape"),
         }),
