@@ -82,15 +82,15 @@ ANSWERS = {
             "one number": (lambda n, size: -(-n // size), "should be two numbers"),
             "one more than fits": (lambda n, size: (-(-n // size), size + 1), "result 2 of 2 should be 2"),
             "a float": (lambda n, size: (float(-(-n // size)), n % size or size), "are whole (int)"),
-            "two faults: one more, an empty one": (lambda n, size: (n // size + 1, n % size), "nothing is left"),
+            "two faults: one more, an empty one": (lambda n, size: (n // size + 1, n % size), "there is no batch more"),
         },
     ),
     "three_parts": Answers(
         right={"a list": parts(lambda *found: list(found)), "sets": parts_of_sets},
         wrong={
-            "with replacement": (parts(order=with_replacement), "no part holds an image twice"),
+            "with replacement": (parts(order=with_replacement), "no image is drawn twice"),
             "one is lost": (parts(lambda train, *others: (train[1:], *others)), "but it is 79 + 25 + 15"),
-            "in order": (parts(order=lambda n, generator: torch.arange(n)), "and no run of neighbours"),
+            "in order": (parts(order=lambda n, generator: torch.arange(n)), "and not a run"),
             "from one": (parts(lambda *found: [part + 1 for part in found]), "but it is 1 and 120"),
             "a dict": (parts(lambda *found: dict(zip("abc", found))), "but it is a dict"),
             "lists": (parts(lambda *found: [part.tolist() for part in found]), "it is a list of 80"),
@@ -102,7 +102,7 @@ ANSWERS = {
         wrong={
             "sorted labels": (epoch(batch_of=lambda images, labels: (images, labels.sort().values)), "its own label"),
             "whole batches": (epoch(whole_batches), "no block of neighbours"),
-            "turned round": (epoch(lambda n, generator: torch.arange(n).flip(0)), "neither turned round nor"),
+            "turned round": (epoch(lambda n, generator: torch.arange(n).flip(0)), "a second epoch with"),
             "with replacement": (epoch(with_replacement), "different images should be 47"),
             "swapped": (epoch(batch_of=lambda images, labels: (labels, images)), "it yields pairs"),
             "labels as floats": (epoch(batch_of=lambda images, labels: (images, labels.float())), "torch.int64, but"),

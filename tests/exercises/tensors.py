@@ -80,11 +80,10 @@ ANSWERS = {
             "a list": (list(LIBRARIES.values()), "should be a dict"),
             "a job is missing": ({"gradients": "torch"}, "has the keys ['gradients'], not"),
             "a job too many": (LIBRARIES | {"cooking": "pandas"}, "'cooking'], not"),
-            "seaborn draws all": (LIBRARIES | {"pictures": "seaborn"}, 'job "pictures" asks for'),
-            "swapped": (LIBRARIES | {"gradients": "torchvision", "datasets": "torch"}, "how to read them. Is that"),
-            "another name": (LIBRARIES | {"gradients": "PyTorch"}, "`PyTorch` is none of the six"),
-            "two faults: who draws, and tables": (
-                LIBRARIES | {"pictures": "seaborn", "statistics": "matplotlib", "tables": "sns"}, "point by point"),
+            "seaborn draws all": (LIBRARIES | {"pictures": "seaborn"}, "['pictures'] should be the one that"),
+            "swapped": (LIBRARIES | {"gradients": "torchvision", "datasets": "torch"}, "the one that knows datasets"),
+            "another name": (LIBRARIES | {"gradients": "PyTorch"}, "it is PyTorch, none of the six"),
+            "two faults: short names": (LIBRARIES | {"pictures": "plt", "tables": "pd"}, "it is plt, none of the six"),
         },
     ),
     "brightened": Answers(
@@ -96,8 +95,6 @@ ANSWERS = {
             "no channel axis": (brighter(result=lambda total: total.squeeze(1)), "an axis of length 1"),
             "float64": (brighter(result=lambda total: total.double()), "is float64"),
             "the ink alone": (lambda images, amounts: brighter()(images, amounts) * (images > 0)[:, None], "it is 0."),
-            "two faults: the first number for all, cut off": (
-                brighter(lambda amounts: amounts[0], lambda total: total.clamp(max=255)), "yours got the same"),
         },
     ),
     "noisy_copies": Answers(
