@@ -271,7 +271,7 @@ def test_a_cell_that_did_not_run_is_noticed(monkeypatch, capsys):
         shell.run_cell(cell, store_history=True)
         verdicts.append(shell.run_cell("checks.descend(descend)", store_history=True).result)
     assert [each.status for each in verdicts] == ["passed", "not yet", "passed", "passed"]
-    assert "did not run: line" in verdicts[1].message and "return (" in verdicts[1].message
+    assert "did not run" in verdicts[1].message
 
 
 def test_one_is_told_from_many():

@@ -1,6 +1,5 @@
 """Call an answer safely, and read in its code what it uses."""
 
-import ast
 import contextlib
 import dis
 import functools
@@ -161,21 +160,14 @@ def borrowed(answer: object) -> list[str]:
     return [name for name, value in read if isinstance(value, kinds) and not name.isupper()]
 
 
-def broken_cell(exercise: str) -> str | None:
-    """Return why the notebook's last cell with the answer is no Python, or None: then the answer is an older one."""
+def is_broken_cell(exercise: str) -> bool:
+    """Tell whether the notebook's last cell with the answer is no Python: then the answer is an older one."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     cells = shell.user_ns.get("In", []) if shell else []
     asked = re.search(rf"\bchecks\.{exercise}\((\w+)\)", cells[-1]) if cells else None
-    if not asked:
-        return None
-    defines = re.compile(rf"^\s*(def|class)\s+{asked[1]}\b|^{asked[1]}\s*=[^=]", re.M)
-    source = next((cell for cell in reversed(cells) if defines.search(cell)), "")
-    try:
-        compile(shell.transform_cell(source), "", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    except SyntaxError as error:
-        line = source.split("\n")[(error.lineno or 1) - 1 :][:1]
-        return f"line {error.lineno}, `{''.join(line).strip()}`: {error.msg}"
-    return None
+    defines = rf"^\s*(def|class)\s+{asked[1]}\b|^{asked[1]}\s*=[^=]" if asked else "$."
+    source = next((cell for cell in reversed(cells) if re.search(defines, cell, re.M)), None)
+    return source is not None and shell.check_complete(source + "\n\n")[0] != "complete"
 
 
 def not_own_work(answer: object) -> bool:

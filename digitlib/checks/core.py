@@ -71,11 +71,11 @@ def exercise(body: Callable[[object], None], passed: str, blank: object = None) 
 
     @functools.wraps(body)
     def check(answer: object = None) -> Result:
-        from digitlib.checks.calling import broken_cell, not_own_work  # here: that module needs this one
+        from digitlib.checks.calling import is_broken_cell, not_own_work  # here: that module needs this one
 
         try:
-            if broken := broken_cell(name):
-                raise NotYet(f"The cell with your answer did not run: {broken}. Mend it, and run it again.")
+            if is_broken_cell(name):
+                raise NotYet("The cell with your answer did not run: mend it, and run it again.")
             if is_blank(answer, blank):
                 return Result(name, NOT_ATTEMPTED, _BEGIN)
             if not_own_work(answer):

@@ -1,13 +1,11 @@
 """The checks of notebook 7: training loops."""
 
 import copy
-import functools
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from digitlib.checks.core import expect
 from digitlib.checks.engine import change, exercise
 from digitlib.training import fit
 
@@ -17,30 +15,23 @@ def _images(number: int, size: float = 0.1) -> tuple[Tensor, Tensor]:
     return size * torch.randn(number, 1, 28, 28), torch.randint(10, (number,))
 
 
-def _count_steps(optimizer: torch.optim.Optimizer) -> list:
-    steps: list = []
+def _learner(kind=torch.optim.Adam, **options) -> tuple:
+    """Return a new model of one layer, and an optimizer over its weights."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    return model, kind(model.parameters(), **options)
+
+
+def _watch_steps(run, *arguments):
+    steps, optimizer = [], next(each for each in arguments if isinstance(each, torch.optim.Optimizer))
     optimizer.register_step_post_hook(lambda *_: steps.append(1))
-    return steps
+    result = run(*arguments)
+    return {"the number of steps that the given optimizer takes": len(steps), "the result": result}
 
 
 def _one_batch():
-    kinds = [(11, 6, torch.optim.SGD, {"lr": 0.2, "momentum": 0.5}), (5, 9, torch.optim.Adam, {"lr": 2e-3})]
-    for number, num_steps, kind, options in [*kinds, (3, 25, torch.optim.SGD, {"lr": 0.5})]:
-        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-        given = (model, kind(model.parameters(), **options), *_images(number), num_steps)
-        yield f"{number} images and {num_steps} steps", given
-
-
-def _watch_steps(run, model, optimizer, *others):
-    steps, modes, passes = _count_steps(optimizer), [], []
-    model[1].bias.register_hook(lambda _: passes.append(1))
-    model.register_forward_pre_hook(lambda *_: modes.append(model.training))
-    result = run(model, optimizer, *others)
-    return {
-        "the number of steps that the given optimizer takes": len(steps),
-        "the number of times that `backward()` reaches the given model": len(passes),
-        "each step is taken in training mode": all(modes), "the result": result,
-    }  # fmt: skip
+    slow, fast = _learner(torch.optim.SGD, lr=0.2, momentum=0.5), _learner(torch.optim.SGD, lr=0.5)
+    for number, num_steps, learner in ((11, 6, slow), (5, 9, _learner(lr=2e-3)), (3, 25, fast)):
+        yield f"{number} images and {num_steps} steps", (*learner, *_images(number), num_steps)
 
 
 def _by_heart(model, optimizer, images, labels, num_steps):
@@ -54,20 +45,19 @@ def _by_heart(model, optimizer, images, labels, num_steps):
     return noted
 
 
-_ZERO = "        optimizer.zero_grad()\n"
 learn_by_heart = exercise(
     "learn_by_heart", given=_one_batch, right=_by_heart, observe=_watch_steps, plain=True,
     returns="a list with one loss for each step, plain numbers",
     passed="Zero, backward, step: a loop that learns eight images by heart is worth trusting with more.", wrong={
-        "The loss is computed once, before the loop; every step needs one of its own.": (
-            "= F", "= loss if noted else F", "backward()", "backward(retain_graph=True)"),
-        "The weights did not move: each step finds no gradient. In which order do `zero_grad`, `backward` and the step "
-        "come?": (_ZERO, "", "backward()", "backward(); optimizer.zero_grad()"),
+        "The loss never changes. Is it computed in every step? Does `zero_grad` come before `backward`?": [
+            ("optimizer.zero_grad()", "pass", "backward()", "backward(); optimizer.zero_grad()"),
+            ("= F", "= loss if noted else F", "backward()", "backward(retain_graph=True)")],
         "The optimizer steps before `backward()` has computed this step's gradient, so it is always one step behind.": (
-            _ZERO, "", "loss.backward()", "", ".step()", ".step(); optimizer.zero_grad(); loss.backward()"),
+            "optimizer.zero_grad()", "pass", "loss.backward()", "optimizer.step(); optimizer.zero_grad()",
+            "        optimizer.step()\n", "        loss.backward()\n"),
         "Only a part of the images is used: the cross-entropy is that of all of them.": [
-            ("model(images), labels", f"model(images[{n}]), labels[{n}]") for n in (
-                ":8", "::2", ":1", "(j := len(noted) % len(images)):j + 1")],
+            ("model(images), labels", f"model(images[{n}]), labels[{n}]")
+            for n in (":8", ":1", "(j := len(noted) % len(images)):j + 1")],
         "Each loss is measured after its step; note the one that you call `backward()` on.": (
             "(loss", "(F.cross_entropy(model(images), labels)"),
     })  # fmt: skip
@@ -124,13 +114,11 @@ validation_loss = exercise(
     wrong={
         "This is the mean of the batch means, in which an image of a small last batch counts for more than another.": (
             "mean * len(labels)", "mean", "count += len(labels)", "count += 1"),
-        "Batch means are added, and then divided by the number of images: the loss looks far too small.": (
-            "mean * len(labels)", "mean"),
+        "Sum and count do not go together: weigh each mean by its batch's length, divide by all images.": [
+            ("mean * len(labels)", "mean"), ("count += len(labels)", "count += 1"),
+            ("count += len(labels)", "count += 1", "/ count", "/ (count * len(labels))")],
         "The batches come once: a loop before yours has used them up.": (
             "0.0, 0", "0.0, sum(len(labels) for _, labels in batches)", "count += len", "len"),
-        "The sum over the images is divided by the number of batches.": ("count += len(labels)", "count += 1"),
-        "The last batch is smaller, but it is counted as if it were full.": [
-            (f"{n} len(labels)", f"{n} (size := size if count else len(labels))") for n in ("mean *", "count +=")],
     })  # fmt: skip
 
 
@@ -142,18 +130,16 @@ def _small_epochs():
         yield f"a model that comes in {mode} mode", given
 
 
-def _watch_modes(run, model, train_batches, validation, optimizer, num_epochs):
-    steps = _count_steps(optimizer)
-    result = run(model, train_batches, validation, optimizer, num_epochs)
+def _watch_modes(run, model, *others):
+    seen = _watch_steps(run, model, *others)
     trained = [mode for _, mode, _, size in model.uses if size != 320]
     judged = [(mode, recorded) for _, mode, recorded, size in model.uses if size == 320]
     return {
-        "the number of validations": len(judged), "the number of steps": len(steps),
+        "the number of validations": len(judged),
         model.ONE_MODE: all(own == inner for own, inner, _, _ in model.uses),
         "each validation works in evaluation mode": not any(mode for mode, _ in judged),
         "no validation keeps a record for gradients": not any(recorded for _, recorded in judged),
-        "the first step trains in training mode": trained[:1] == [True],
-        "every epoch trains in training mode, to its last step": all(trained), "the result": result,
+        "every epoch trains in training mode, to its last step": all(trained), **seen,
     }  # fmt: skip
 
 
@@ -174,68 +160,49 @@ def _forgets_training_mode(model, train_batches, validation, optimizer, num_epoc
     return accuracies
 
 
-_LEARNT_NOTHING = "The model that was given has learnt nothing: train that one, not a copy or a new one."
 keep_dropout = exercise(
     "keep_dropout", given=_small_epochs, blank=_forgets_training_mode, observe=_watch_modes, plain=True, modes=False,
     right=change(_forgets_training_mode, "    model.train()\n", "", "    for s", "    model.train()\n        for s"),
     returns="a list with one accuracy for each epoch, plain numbers",
-    passed="A validation changes the mode, so every epoch has to ask for training mode anew.", wrong={
-        _LEARNT_NOTHING: ("= []", "= []; trained = copy.deepcopy(model)", "entropy(model", "entropy(trained"),
-    })  # fmt: skip
+    passed="A validation changes the mode, so every epoch has to ask for training mode anew.",
+)  # fmt: skip
 
 
 class _Epochs:
-    """Makes the batches of one epoch after the other, and notes how often; Ctrl-C comes in the epoch `interrupt`."""
+    """Gives the batches of each epoch, and notes a random number for it; Ctrl-C comes in the epoch `interrupt`."""
 
-    def __init__(self, images, labels, most=99, interrupt=0):
-        self.batches = list(zip(images.clone().split(16), labels.split(16)))
-        self.most, self.interrupt, self.drawn = most, interrupt, []
+    def __init__(self, batches, interrupt):
+        self.batches, self.interrupt, self.drawn = batches, interrupt, []
 
     def __call__(self):
         self.drawn.append(torch.rand(()).item())  # as a shuffle would
-        told = f"With most_epochs={self.most} epoch {len(self.drawn)} was begun: count the epochs."
-        expect(len(self.drawn) <= self.most + 1, told)
-        if len(self.drawn) == self.interrupt:
-            yield self.batches[0]
-            raise KeyboardInterrupt
-        yield from self.batches
-
-
-@functools.lru_cache(maxsize=1)  # the right answer and all wrong ones are given the same
-def _known_run(seed: int) -> tuple:
-    """Draw images until a goal comes in the middle, that the training's accuracy reaches in an earlier epoch."""
-    torch.manual_seed(seed)
-    while True:
-        labels = torch.randint(10, (109,))
-        images = 0.1 * torch.randn(10, 1, 28, 28)[labels] + 0.4 * torch.randn(109, 1, 28, 28)
-        train, validation = (images[:45], labels[:45]), (images[45:], labels[45:])
-        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-        first, adam = copy.deepcopy(model), torch.optim.Adam(model.parameters())
-        history = fit(model, _Epochs(*train), validation, optimizer=adam, num_epochs=6)
-        found = history.validation_accuracy  # of 64 images: such shares have no rounding
-        for number in range(1, 5):
-            if max(found[:number]) < found[number] < max(history.train_accuracy[:number]):
-                return first, train, validation, number + 1, found[number]
+        for batch in self.batches:
+            yield batch
+            if len(self.drawn) == self.interrupt:
+                raise KeyboardInterrupt  # it also ends a loop without an end
 
 
 def _goals():
-    first, train, validation, n, goal = _known_run(int(torch.randint(2**31, ())))
-    for case, asked, most, interrupt in (
-        (f"a goal that epoch {n} passes", goal - 1 / 128, 6, 0), (f"a goal that epoch {n} reaches exactly", goal, 6, 0),
-        ("most_epochs=3 and a goal out of reach", 1.1, 3, 0), ("Ctrl-C in epoch 2", 1.1, 5, 2),
+    labels, first = torch.randint(10, (109,)), _learner()
+    images = 0.1 * torch.randn(10, 1, 28, 28)[labels] + 0.4 * torch.randn(109, 1, 28, 28)
+    validation, batches = (images[:64], labels[:64]), list(zip(images[64:].split(16), labels[64:].split(16)))
+    model, adam = copy.deepcopy(first)
+    found = fit(model, lambda: batches, validation, optimizer=adam, num_epochs=5).validation_accuracy
+    best = max(found)  # it comes late, and sooner on the training images
+    n = found.index(best) + 1
+    for case, goal, most, interrupt in (
+        ("most_epochs=3 and a goal out of reach", 1.1, 3, 20), (f"a goal that epoch {n} reaches exactly", best, 6, 20),
+        (f"a goal that epoch {n} passes", best - 1 / 128, 6, 20), ("Ctrl-C in epoch 2", 1.1, 5, 2),
     ):  # fmt: skip
-        model = copy.deepcopy(first)
-        adam = torch.optim.Adam(model.parameters())
-        yield case, (model, _Epochs(*train, most, interrupt), validation, adam, asked, most)
+        model, adam = copy.deepcopy(first)
+        yield case, (model, _Epochs(batches, interrupt), validation, adam, goal, most)
 
 
-def _watch_epochs(run, model, train_batches, validation, optimizer, *limits):
-    steps, drawn = _count_steps(optimizer), train_batches.drawn
-    result = run(model, train_batches, validation, optimizer, *limits)
+def _watch_epochs(run, model, train_batches, *others):
+    seen, drawn = _watch_steps(run, model, train_batches, *others), train_batches.drawn
     return {
         "the number of epochs that ask `train_batches` for new batches": len(drawn),
-        "each epoch has random numbers of its own": len(set(drawn)) == len(drawn),
-        "the number of steps that the given optimizer takes": len(steps), "the result": result,
+        "each epoch has random numbers of its own": len(set(drawn)) == len(drawn), **seen,
     }  # fmt: skip
 
 
@@ -243,10 +210,8 @@ def _until(model, train_batches, validation, optimizer, goal, most_epochs):
     found = []
     while len(found) < most_epochs:
         run = fit(model, train_batches, validation, optimizer=optimizer, num_epochs=1)
-        if run.interrupted:
-            break
         found += run.validation_accuracy
-        if run.validation_accuracy[-1] >= goal:
+        if run.interrupted or run.validation_accuracy[-1] >= goal:
             break
     return found
 
@@ -255,15 +220,9 @@ fit_until = exercise(
     "fit_until", given=_goals, right=_until, observe=_watch_epochs, modes=False,
     returns="a list with the validation accuracy of each finished epoch",
     passed="One model and one optimizer, however many calls of `fit`: that is all it takes to go on.", wrong={
-        _LEARNT_NOTHING: [(old, f"model = copy.deepcopy(model); {old}") for old in ("run = fit", "found = []")],
         "A new optimizer has lost what the old one kept of past gradients: go on with the one that was given.": (
             "run = fit", "optimizer = torch.optim.Adam(model.parameters()); run = fit"),
-        "It looks at the goal one epoch late: look at the newest accuracy after every single epoch.": (
-            "run.validation_accuracy[-1] >= goal", "len(found) > 1 and found[-2] >= goal"),
-        "It stops by the accuracy on the training images; the goal is meant for the validation images.": (
-            "run.validation_accuracy[-1]", "run.train_accuracy[-1]"),
-        "These are the accuracies on the training images.": [
-            ("+= run.validation", "+= run.train"), ("run.validation", "run.train")],
-        "An epoch that Ctrl-C ends leaves an empty History behind, and an empty list has no last entry.": (
-            "        if run.interrupted:\n            break\n", ""),
+        "You take the accuracy on the training images; goal and list are meant for the validation images.": [
+            (old, old.replace("validation", "train"))
+            for old in ("run.validation_accuracy[-1]", "+= run.validation", "run.validation")],
     })  # fmt: skip

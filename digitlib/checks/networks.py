@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from digitlib.checks.comparing import same
 from digitlib.checks.core import names_of
 from digitlib.checks.engine import change, exercise
 
@@ -29,19 +28,16 @@ def _watch_stack(run, sizes, x):
     model = run(sizes)
     facts = {"`Stack(sizes)` makes an `nn.Module`": isinstance(model, nn.Module)}
     weights = list(model.parameters()) if isinstance(model, nn.Module) else []
-    facts["the number of parameters that `parameters()` finds"] = found = sum(map(torch.numel, weights))
-    if found != sum((size_in + 1) * size_out for size_in, size_out in zip(sizes, sizes[1:])):
+    facts["the number of parameters that `parameters()` finds"] = sum(map(torch.numel, weights))
+    if not weights:
         return facts
     for each in weights:  # the same ones for the same shape, in whatever order the layers come
         nn.init.normal_(each, 0.0, 0.5, torch.Generator().manual_seed(each.numel()))
-    logits, again = run.of(model, x), run.of(model, x)
+    logits = run.of(model, x)
     if isinstance(logits, Tensor) and logits.requires_grad:
         run.of(logits.sum().backward)
-    return facts | {
-        "two calls with the same images give the same logits": same(logits, again, 1e-6),
-        "the number of weights and biases that a gradient reaches": sum(p.grad is not None for p in weights),
-        "the result": logits,
-    }
+    reached = sum(weight.grad is not None for weight in weights)
+    return facts | {"the number of weights and biases that a gradient reaches": reached, "the result": logits}
 
 
 stack = exercise(
@@ -59,15 +55,15 @@ stack = exercise(
         "A softmax, or its like, follows the last layer; the network should return logits.": [
             ("return x", f"return x.{end}") for end in ("softmax(dim=1)", "log_softmax(dim=1)", "sigmoid()")],
         "A ReLU is missing somewhere: one belongs between each two layers.": [
-            ("number > 0", f"len(self.layers) - 1 {where}") for where in ("> 0 and number == 1", "> number > 0")],
+            ("number > 0", "number == 1"), ("number > 0", "len(self.layers) - 1 > number > 0")],
         "Another function stands between the layers. ReLU makes negative numbers 0, and leaves the others alone.": [
             ("F.relu(x)", f"{name}(x)") for name in ("torch.sigmoid", "torch.tanh", "F.leaky_relu", "torch.abs")],
     })  # fmt: skip
 
 
 def _images_and_kernels():
-    cases = [(8, 8, 3, 3, 1), (9, 9, 3, 3, 2), (10, 7, 2, 4, 1), (7, 13, 4, 3, 3), (11, 10, 5, 2, 2)]
-    for rows, columns, high, wide, stride in [*cases, (5, 6, 5, 6, 1), (10, 14, 1, 2, 4)]:
+    cases = [(8, 8, 3, 3, 1), (9, 9, 3, 3, 2), (10, 7, 2, 4, 1), (7, 13, 4, 3, 3), (5, 6, 5, 6, 1)]
+    for rows, columns, high, wide, stride in [*cases, (10, 14, 1, 2, 4)]:
         name = f"an image of {rows}×{columns}, a kernel of {high}×{wide} and a stride of {stride}"
         yield name, (torch.randn(rows, columns), torch.randn(high, wide), stride)
 
@@ -84,37 +80,30 @@ def _slide(image, kernel, stride):
 
 def _watch_map(run, image, kernel, stride):
     result, own = run(image, kernel, stride), stride < 4 or "conv" not in names_of(run, image, kernel, stride)
-    return {"the result": result, "it is built of loops": own}
+    return {"the result": result, "it is your own work, not torch's": own}
 
 
 convolve = exercise(
     "convolve", given=_images_and_kernels, right=_slide, returns="the map, float32 (rows, columns)", dtype=False,
     passed="One small window everywhere; a larger stride makes a smaller map.", observe=_watch_map,
     wrong={
-        "The map is right, but it is torch's. Build it yourself, with loops.":
-            lambda image, kernel, stride: F.conv2d(image[None, None], kernel[None, None], stride=stride)[0, 0],
         "You turn the kernel by 180°, as mathematicians do, or mirror it; networks lay it on as it is.": [
             ("kernel)", f"kernel.flip({axes}))") for axes in ("0, 1", "0", "1")],
         "`@` is the product of matrices; here each pixel is multiplied by its own weight, with `*`.": (
             "* kernel)", "@ kernel.T)"),
-        "Negative sums have become 0, by a ReLU or `max`: in a map they stay.": ("return sums", "return sums.relu()"),
         "The map has the right size, but the window moves on by one pixel only, not by the stride, to the right, down "
         "or both.": [("left : left", "j : j", "top : top", "i : i"), ("left : left", "j : j"), ("top : top", "i : i")],
         "The image and the kernel have sizes of their own, and are not always square: rows are not columns.": [
-            ("width - wide", "height - high"), ("width - wide", "width - high"), ("left + wide", "left + high"),
-            ("width - wide", "height - wide")],
-        "One place of the window is left out, the last or the first: how many whole windows fit?": [
-            ("return sums", f"return sums[{part}]") for part in (":-1, :-1", "1:, 1:", ":-1", ":, :-1")],
-        "Rows and columns of your map have changed places.": [("return sums", "return sums.T"), ("[i, j]", "[j, i]")],
-        "Only whole windows inside the image count: none reaches beyond its edge, and nothing is padded.": [
-            ("- high + 1", "", "- wide + 1", ""), ("+ 1, stride", "+ stride, stride"),
+            ("width - wide", "height - high"), ("- wide", "- high"), ("left + wide", "left + high")],
+        "Count the whole windows: the last one too, none that reaches beyond the edge, and pad nothing.": [
+            ("return sums", "return sums[:-1, :-1]"), (" + 1", ""), ("+ 1, stride", "+ stride, stride"),
             lambda image, kernel, stride: _slide(F.pad(image, (1, 1, 1, 1)), kernel, stride)],
     })  # fmt: skip
 
 
 def _rows_of_logits():
-    for number, num_classes in ((6, 6), (4, 7), (9, 3), (1, 5), (12, 10)):
-        yield f"logits of shape ({number}, {num_classes})", (2 * torch.randn(number, num_classes),)
+    for shape in ((6, 6), (4, 7), (9, 3), (1, 5)):
+        yield f"logits of shape {shape}", (2 * torch.randn(shape),)
     large = 3 * torch.randn(5, 8) + torch.tensor([[1000.0], [0.0], [-1000.0], [300.0], [-300.0]])
     wide = torch.tensor([[0.0, 1000.0, 999.0, -1000.0], [-500.0, -501.5, -900.0, 400.0]])
     for name, logits in (("a row", large[:1]), ("different rows", large), ("logits far apart", wide)):
@@ -126,45 +115,31 @@ def _watch_rows(run, logits):
     if isinstance(result, Tensor) and not result.isfinite().all():
         return {"all numbers are finite": False}
     own = not last or "softmax" not in names_of(run, logits)
-    return {"all numbers are finite": True, "the result": result, "it is built of exponentials and sums": own}
+    return {"all numbers are finite": True, "the result": result, "it is your own work, not torch's": own}
 
 
 def _shares(logits):
     shift = logits.amax(1, keepdim=True)
     powers = torch.exp(logits - shift)
-    total = powers.sum(1, keepdim=True)
-    return powers / total
+    return powers / powers.sum(1, keepdim=True)
 
 
-_MAX, _SUM = "amax(1, keepdim=True)", "sum(1, keepdim=True)"
+_MAX, _SUM, _SHARE = "amax(1, keepdim=True)", "sum(1, keepdim=True)", "powers / powers.sum(1, keepdim=True)"
 softmax_of_rows = exercise(
     "softmax_of_rows", given=_rows_of_logits, right=_shares, observe=_watch_rows, dtype=False,
     returns="the probabilities, float32 (N, C)",
     passed="Each row is a list of probabilities of its own; only differences between its logits count.",
     wrong={
-        "The probabilities are right, but they are torch's. Build them yourself, of exponentials and sums.": (
-            "return", "return logits.softmax(1) #"),
-        "Each column adds up to 1; each row should, because it belongs to one image.": [
-            ("(1, k", "(0, k"), ("sum(1", "sum(0")],
-        "All your numbers together add up to 1. Every row, one image, should do so by itself.": [
-            (_MAX, "max()", _SUM, "sum()"), (_SUM, "sum()")],
+        "Every row, one image, should add up to 1 by itself: not every column, nor the whole batch.": [
+            ("sum(1", "sum(0"), ("(1, k", "(0, k"), (_SUM, "sum()"), (_MAX, "max()", _SUM, "sum()")],
         "Row i meets another row's number, or shapes do not go together: (N, C) goes with (N, 1), so keep the axis.": [
             (_SUM, "sum(1)"), (_MAX, "amax(1)"), (", keepdim=True", ""), (" - shift", "", _SUM, "sum(1)")],
-        "These are logarithms, as `log_softmax` gives them.": ("powers / total", "(powers / total).log()"),
-        "Sigmoid looks at each logit alone, so its rows do not add up to 1.": ("powers / total", "logits.sigmoid()"),
-        "Softmax has been taken twice.": ("powers / total", "(powers / total).softmax(1)"),
-        "You raise another number to the logits; softmax raises e.": ("torch.exp(", "2 ** ("),
-        "You divide by the sum of the logits; take the exponentials first, which are positive.": (
-            "torch.exp(logits - shift)", "logits"),
-        "You divide the logits by their largest, or by their deviation. Only a shift of a row leaves its softmax as it "
-        "is: subtract.": [("logits - shift", "logits / shift"), ("- shift)", "/ logits.std(1, keepdim=True))")],
         "With logits of 1,000 the result is no number: powers of e are too large for a float, or all 0. Only "
         "differences between logits count: what can be subtracted first?": (" - shift", ""),
         "What you subtract has to suit each row: its own largest logit, so that no power is too large and no sum is 0.":
             [(_MAX, what) for what in ("max()", "mean(1, keepdim=True)", "mean()", "new_tensor(1000.0)")],
-        "Large logits or powers are cut off: 1,000 and 999 become equal, though their probabilities differ.": [
-            *[("logits - shift", f"logits.clamp({most})") for most in ("max=50", "max=80", "-80, 80")],
-            ("(logits - shift)", "(logits).nan_to_num()")],
-        "Another number stands now for `nan`, and is no probability: let no power grow too large.": [
-            (" - shift", "", "powers / total", f"(powers / total).nan_to_num({n})") for n in (0.0, 0.5, 1.0)],
+        "Large logits or powers are cut off, or a number stands for `nan`: 1,000 and 999 become equal, "
+        "though their probabilities differ.": [
+            ("logits - shift", "logits.clamp(max=80)"), ("(logits - shift)", "(logits).nan_to_num()"),
+            *[(" - shift", "", _SHARE, f"({_SHARE}).nan_to_num({n})") for n in (0.0, 1.0)]],
     })  # fmt: skip

@@ -1,5 +1,7 @@
 """The checks of notebook 1: libraries, tensors, seeds and gradients."""
 
+import random
+
 import torch
 
 from digitlib.checks.engine import change, exercise
@@ -122,10 +124,9 @@ def _downhill(function, start, learning_rate, num_steps):
 
 
 descend = exercise(
-    "descend",
-    passed="Clear, backward, step: you have written the heart of every training in this course.",
-    given=lambda: [("a parabola", (lambda x: (x - 3) ** 2, 5.5, 0.07, 4)),
-                   ("waves", (lambda x: 3 * torch.sin(x), 0.4, 0.04, 6)),
+    "descend", passed="Clear, backward, step: you have written the heart of every training in this course.",
+    given=lambda: [("a parabola", (lambda x: (x - 3) ** 2, random.uniform(5, 6), 0.07, 4)),
+                   ("waves", (lambda x: 3 * torch.sin(x), random.uniform(0.3, 0.5), 0.04, 6)),
                    ("a rate so large that a step may climb", (lambda x: x**4 / 40 + x, 2.0, 1.6, 4)),
                    ("0 steps", (lambda x: (x - 3) ** 2, 4.0, 0.15, 0))],
     right=_downhill, observe=_watch_descent, returns="one number, the `x` that is reached",

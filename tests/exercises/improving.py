@@ -82,10 +82,10 @@ def covered_in_place(num_correct, num_images, published):
 ANSWERS = {
     "most_confused": Answers(
         right={"a loop": lambda *given: counted(*given)[0][0], "a matrix": from_a_matrix}, wrong={
-            "a tensor": (lambda *given: torch.tensor(from_a_matrix(*given)), "as a tuple, not as a tensor"),
-            "the larger first": (lambda *given: counted(*given)[0][0][::-1], "changed places"),
+            "a tensor": (lambda *given: torch.tensor(from_a_matrix(*given)), "but it is a tensor"),
+            "the larger first": (lambda *given: counted(*given)[0][0][::-1], "in the reverse order"),
             "two faults: one way, and the right ones": (one_way_with_the_right_ones, "one digit twice"),
-            "the least": (lambda *given: counted(*given)[-1][0], "of 2 should be"),
+            "the least": (lambda *given: counted(*given)[-1][0], "2 numbers of the result are off"),
             "only a count": (lambda labels, predictions: (labels != predictions).sum(), "should be two digits"),
         }),
     "difference_of_means": Answers(

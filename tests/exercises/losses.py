@@ -94,7 +94,7 @@ ANSWERS = {
             "cut off": (lambda z, y: by_differences(z.clamp(max=80), y), "All other cases are right"),
             "the first image": (lambda z, y: by_differences(z[:1], y[:1]), "For logits of shape (12, 7)"),
             "two faults: a sum, overflow": (lambda z, y: naive(z, y).sum(), "no finite number"),
-            "two faults: bits, overflow": (lambda z, y: naive(z, y).mean() / math.log(2), "not `log2`"),
+            "two faults: bits, overflow": (lambda z, y: naive(z, y).mean() / math.log(2), "1.443 times"),
         },
     ),
     "loss_and_confidence": Answers(
@@ -130,10 +130,10 @@ ANSWERS = {
         wrong={
             "moves the start": (sweep(moves_the_start), "changes its argument `start`"),
             "momentum": (sweep(lambda *given: by_optimizer(*given, momentum=0.9)), "4 of 4 numbers of result 2 of 2"),
-            "changed places": (lambda *given: sweep(walk)(*given)[::-1], "changed places"),
+            "changed places": (lambda *given: sweep(walk)(*given)[::-1], "should be one number"),
             "the first finite one": (
                 sweep(walk, lambda rates, ends: next(r for r, end in zip(rates, ends) if math.isfinite(end))),
-                "the first that is finite",
+                "result 1 of 2 should be 0.2, but it is 0.02",
             ),
             "rate alone": (lambda *given: sweep(walk)(*given)[0], "should be two things"),
             "two faults: a step too many, and the place": (

@@ -65,7 +65,7 @@ ANSWERS = {
         wrong={
             "half of it": (variant(hide=1), "finds should be 74, but it is 39"),
             "one more layer": (variant(more=2), "finds should be 74, but it is 86"),
-            "dropout": (variant(lambda x: F.dropout(F.relu(x))), "two calls with the same images"),
+            "dropout": (variant(lambda x: F.dropout(F.relu(x))), "120 of 120 numbers of the result are off"),
             "detached": (variant(lambda x: F.relu(x).detach()), "gradient reaches should be 6, but it is 2"),
             "a plain class": (lambda sizes: sizes, "makes an `nn.Module`: that should be so"),
             "two faults: no ReLU, softmax": (variant(torch.clone, lambda x: x.softmax(dim=1)), "Without ReLU"),
@@ -74,12 +74,11 @@ ANSWERS = {
     "convolve": Answers(
         right={"unfold": by_unfolding},
         wrong={
-            "torch's": (by_torch, "The map is right, but it is torch's"),
+            "torch's": (by_torch, "it is your own work, not torch's"),
             "kernel transposed": (lambda i, k, s: by_torch(i, k.T, s), "Kernel size can't be greater"),
             "whole numbers": (lambda i, k, s: by_torch(i, k, s).int(), "int32, where float32"),
             "all axes": (lambda i, k, s: by_torch(i, k, s)[None, None], "an axis of length 1"),
             "bias": (lambda i, k, s: by_unfolding(i, k, s) + 1, "Each number is 1 too large"),
-            "two faults: turned, and a ReLU": (lambda i, k, s: by_torch(i, k.flip(0, 1), s).relu(), "by 180°"),
         },
     ),
     "softmax_of_rows": Answers(
@@ -91,7 +90,7 @@ ANSWERS = {
         wrong={
             "one row": (lambda logits: logits.softmax(dim=1)[0], "should have the shape (6, 6)"),
             "rounded": (lambda logits: (logits - logits.logsumexp(1, True)).exp().round(decimals=2), "are rounded"),
-            "two faults: columns, overflow": (lambda logits: over(logits.exp(), dim=0), "Each column"),
+            "two faults: columns, overflow": (lambda logits: over(logits.exp(), dim=0), "not every column"),
             "two faults: torch's, cut off": (lambda logits: logits.clamp(max=88).softmax(1), "are cut off"),
         },
     ),

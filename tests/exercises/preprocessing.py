@@ -64,10 +64,8 @@ def with_padding(images, generator):
 
 TURNS = {
     "mirrored": "(image.flip(2) if turn < 0.2 else image)", "upside down": "(image.flip(1) if turn < 0.5 else image)",
-    "turned by half a turn": "(image.flip(1, 2) if turn < 0.5 else image)",
-    "turned by a quarter": "(image.rot90(1, (1, 2)) if turn < 0.5 else image)",
     "cut off at 1": "image.clamp(max=1 / (0.8 + 0.4 * bright))",
-    "something else": "(image + 0.1 * torch.rand(image.shape))",
+    "not just shifted": "(image + 0.1 * torch.rand(image.shape))",
 }  # fmt: skip
 ANSWERS = {
     "to_pixels": Answers(
@@ -86,17 +84,18 @@ ANSWERS = {
         right={"copies": copies, "weights loaded": stored_weights}, wrong={
             "copies of a trained network": (
                 change(copies, "curves[", "model = copy.deepcopy(model)\n        curves[", "train(copy.deepcopy(model)",
-                       "train(model"), "another training has changed"),
+                       "train(model"), "all kinds start from the same weights"),
             "batches by seed 0": (
                 change(copies, "Generator().manual_seed(seed)", "Generator().manual_seed(0)"),
                 "another seed gives other batches"),
             "never seeded": (change(copies, "torch.manual_seed(seed)\n", "pass\n"), "seed gives the same weights"),
             "all weights alike": (
                 change(copies, "    for", "    for each in model.parameters(): each.data.fill_(0.1)\n    for"),
-                "the first weights are random"),
+                "another seed gives other weights"),
             "a larger network": (change(copies, "(16,)", "(64,)"), "the number of weights of each network"),
             "a list": (lambda *given: list(copies(*given).values()), "should be a dict"),
-            "inputs first": (change(copies, "copy.deepcopy(model), inputs", "inputs, model"), "a network, inputs"),
+            "inputs first": (change(copies, "copy.deepcopy(model), inputs", "inputs, model"),
+                             "has no attribute 'parameters'"),
         }),
     "prepared": Answers(
         right={"never divided by 255": as_bytes}, wrong={
@@ -115,9 +114,11 @@ ANSWERS = {
     "random_versions": Answers(
         right={"all at once": all_at_once, "cut out of a wider picture": with_padding, "in a loop": versions},
         wrong={kind: (change(versions, "* image", f"* {turn}"), kind) for kind, turn in TURNS.items()} | {
+            "turned by half a turn": (
+                change(versions, "* image", "* (image.flip(1, 2) if turn < 0.5 else image)"), "not just shifted"),
             "one number for both shifts": (change(versions, "4 * right", "4 * down"), "a random number of its own"),
             "all shifted alike": (change(versions, "4 * down", "4 * 0.7"), "from -2 to 2, but it is from 1 to 1"),
-            "shifted too far": (change(versions, "4 * ", "8 * ", "- 2", "- 4"), "by more than two pixels"),
+            "shifted too far": (change(versions, "4 * ", "8 * ", "- 2", "- 4"), "not just shifted by up to two pixels"),
             "shifted too little": (change(versions, "4 * ", "2 * ", "- 2", "- 1"), "but it is from -1 to 1"),
             "too dark": (change(versions, "0.8", "0.5"), "should be about 0.8 to 1.2"),
             "a seed of its own": (
