@@ -131,10 +131,8 @@ def describe_value(value: object) -> str:
         return f"a tensor of shape {tuple(value.shape)} and {str(value.dtype).removeprefix('torch.')}"
     if isinstance(value, nn.Module | type(None)):
         return "nothing" if value is None else f"a {type(value).__name__}"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, bool | int):
-        return repr(value)
+    if isinstance(value, bool | int | float):
+        return f"{value:.4g}" if isinstance(value, float) else repr(value)
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, tuple | list):

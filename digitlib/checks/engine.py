@@ -30,7 +30,6 @@ from digitlib.checks.comparing import differences, number_fault, same
 DECLARED: dict[str, "Exercise"] = {}  # every declaration, by the id of its exercise
 TRIES = 100  # how many pairs of misconceptions to try
 
-OPERATIONS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 # Misconceptions that come everywhere: patterns in the source of whatever is right, and what stands there instead.
 USUAL = {
     "The gradients pile up from step to step: clear them before each `backward()`.": [
@@ -48,15 +47,9 @@ USUAL = {
     "It goes along the wrong axis, down the columns or along the rows.": [(r"(\(|dim=)1(?=\)|, [kl])", r"\g<1>0")],
     "A loop makes one pass too few or too many.": [
         (r"range\((\w+)\)", rf"range(\1 {sign} 1)") for sign in "-+"],
-    "Your loop ends in its first pass: is there a `return` or `break` inside it?": [
-        (r"\n    (return .+\n?)$", rf"\n{indent}\1") for indent in (8 * " ", 12 * " ")],
-    **{f"You {told}, where you should {asked}.": [(rf"(?<!\d) {re.escape(old)}(=?) (?!\d)", rf" {new}\1 ")]
-       for (old, asked), (new, told) in itertools.permutations(OPERATIONS.items(), 2)},
-    **{f"A step is missing, in which you should {asked}.": [
-        (rf"(?<!\d) {re.escape(old)} (?!1\b)[\w.]*(\([^()]*\))?", "")] for old, asked in OPERATIONS.items()},
 }  # fmt: skip
 # A place, count, truth or word may come of another arithmetic as well: of such, only these are certain.
-CERTAIN = "The largest stands", "It goes wrong where", "A loop makes", "Your loop ends"
+CERTAIN = "The largest stands", "It goes wrong where", "A loop makes"
 
 
 def source_of(function: Callable) -> str:
@@ -129,17 +122,10 @@ def usual(right: Callable) -> list[tuple[str, tuple]]:
     """Return the hints of the usual misconceptions, each with a change of some lines of the right answer."""
     source, found = source_of(right).rstrip(), []
     for hint, old, new in ((hint, *each) for hint, changes in USUAL.items() for each in changes):
-        if "loop" in hint and " for " not in source:
-            continue
         for place in re.finditer(old, source):
             start = source.rfind("\n", 0, place.start()) + 1
             before, after = source[start : place.start()], source[place.end() :].split("\n")[0]
             found.append((hint, (before + place[0] + after, before + place.expand(new) + after)))
-    head, body = source.split("\n", 1)
-    for one, other in itertools.combinations(re.findall(r"\w+", head.partition("(")[2]), 2):
-        swap = {one: other, other: one}
-        swapped = re.sub(r"\w+", lambda name, swap=swap: swap.get(name[0], name[0]), body)
-        found.append((f"`{one}` and `{other}` have changed places.", (body, swapped)))
     return found
 
 
@@ -205,11 +191,11 @@ def judge(exercise: Exercise, answer: object) -> None:
         raise RuntimeError(f"the right answer of {exercise.name} raises: {error}")
     off = [differences(exercise, *pair) for pair in zip(right, found)]
     looked = Looked(exercise, answer, seed, right, found, off)
-    certain = _known, _meddling, _never_read, _raised, _fact, _general
-    likely = _usual, _misread, _partly, _pairs, _beside, _rest
+    certain = [_known, _meddling, _never_read, _raised]
+    likely = [_fact, _general, _usual, _partly, _pairs, _beside, _rest]
     for step in certain + likely if any(off) else [_meddling]:
         if hint := step(looked):
-            raise core.NotYet(hint)
+            raise core.NotYet(" ".join([hint, *(_reads(looked) if step in likely else [])]))
 
 
 def _known(looked: Looked) -> str | None:
@@ -293,11 +279,6 @@ def _general(looked: Looked) -> str | None:
     return comparing.general_fault(looked.exercise, cases, len(cases) == len(looked.off))
 
 
-def _misread(looked: Looked) -> str | None:
-    """Return what is off where an argument is never read, or a variable of the notebook is: that is certain, too."""
-    return _rest(looked) if _reads(looked) else None
-
-
 def _partly(looked: Looked) -> str | None:
     """Return the hint of the misconception that explains most: half of what is off, and in half of the cases."""
     exercise, best, num_off = looked.exercise, None, sum(map(bool, looked.off))
@@ -343,7 +324,7 @@ def _beside(looked: Looked) -> str | None:
             seen = look(looked.exercise, made(looked.exercise.right, each), looked.seed)
             off = [part for pair in zip(seen, looked.found) for part in differences(looked.exercise, *pair)]
             besides = number_fault(off) if off else None
-            if besides and not besides.startswith("Some"):  # being 1 off here and there may be chance
+            if besides and not besides.startswith(("All", "Some")):  # these may be chance
                 return f"{hint} Besides: {besides[0].lower()}{besides[1:]}"
     return None
 
@@ -353,7 +334,7 @@ def _rest(looked: Looked) -> str:
     number = next(number for number, off in enumerate(looked.off) if off)
     others = " All other cases are right." if sum(map(bool, looked.off)) == 1 < len(looked.off) else ""
     told = comparing.explain(*looked.off[number][0], looked.exercise.tolerance)
-    return " ".join([f"For {looked.right[number]['case']}: {told}{others}", *_reads(looked)])
+    return f"For {looked.right[number]['case']}: {told}{others}"
 
 
 def exercise(name: str, **declared) -> Callable[[object], core.Result]:
