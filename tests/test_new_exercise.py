@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from digitlib.checks import CHECKS
-from digitlib.checks.engine import DECLARED, examples, made
+from digitlib.checks.engine import DECLARED, changes, made
 from tests.test_exercises import folds_its_solutions, has_complete_exercises, has_hints
 from tools.exercises import ROOT, exercises
 from tools.new_exercise import main, scaffold, with_export
@@ -75,9 +75,8 @@ def test_the_example_for_instructors_works(tmp_path):
         declared = DECLARED["number_of_batches"]
         assert len(declared.wrong) == 3
         assert example.number_of_batches(lambda images, size: -(-images // size)).status == "passed"
-        for hint, wrong in examples(declared).items():
-            for each in wrong:
-                assert example.number_of_batches(made(declared.right, each)).message == hint
+        for hint, wrong in changes(declared):
+            assert example.number_of_batches(made(declared.right, wrong)).message == hint
     finally:
         DECLARED.pop("number_of_batches", None), CHECKS.pop("number_of_batches", None)
 

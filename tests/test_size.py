@@ -39,4 +39,6 @@ def test_the_library_and_the_tools_are_small():
     assert num_lines(*(ROOT / "digitlib").glob("*.py")) <= 2700
     assert max(num_lines(ROOT / f"digitlib/{name}.py") for name in ("pictures", "predict")) <= 250
     assert num_lines(ROOT / "digitlib/distributed.py") <= 130
+    assert num_lines(*(ROOT / "digitlib/checks").glob("*.py")) <= 3000
+    assert num_lines(*(ROOT / "tests/exercises").glob("*.py")) <= 1500
     assert {path.name for path in (ROOT / "tools").glob("*.py") if num_lines(path) > 350} == set()

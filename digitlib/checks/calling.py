@@ -85,12 +85,6 @@ def _told(function: Callable, error: BaseException, arguments: tuple) -> str:
     for sign, meaning in EXPLAINED.items():
         if sign in str(error):
             return meaning
-    own = getattr(function, "__qualname__", name)
-    if isinstance(error, TypeError) and str(error).startswith(own) and "positional" in str(error):
-        return f"{name} should take {core.count(len(arguments), 'argument')}: {core.describe(error)}."
-    never = unread(function)
-    if isinstance(error, NameError) and never:
-        return f"{name} never reads its argument `{never[0]}`, and raised {core.describe(error)}."
     shapes = ", ".join(core.describe_value(value) for value in arguments)
     told, given = f"{name} raised {core.describe(error)}.", f" It was given {shapes}."
     return told + given * (len(told + given) <= 300)

@@ -31,6 +31,7 @@ CHECKS: dict[str, Callable] = {}  # every check, by the id of its exercise
 _MARKS = {PASSED: "✔", NOT_ATTEMPTED: "○", NOT_YET: "✘"}
 _TITLES = {PASSED: "Passed.", NOT_ATTEMPTED: "Not attempted yet.", NOT_YET: "Not yet."}
 _COLOURS = {PASSED: "#1a7f4b", NOT_ATTEMPTED: "#767676", NOT_YET: "#c2550a"}
+_STILL_RUNNING = " It is still running and slows all else down: restart the kernel (menu Kernel)."
 _BEGIN = "Write your answer in the cell above, run that cell, then run this one again."
 
 
@@ -212,9 +213,6 @@ def finished(result: object, most: int = 10_000) -> object:
     return values
 
 
-STILL_RUNNING = " It is still running and slows all else down: restart the kernel (menu Kernel)."
-
-
 class TooSlow(BaseException):
     """Raised in the thread of an answer that takes too long; no `except Exception` of its own holds it up."""
 
@@ -237,7 +235,7 @@ def within_time(function: Callable[[], object], seconds: float) -> object:
     thread.join(seconds)
     if thread.is_alive():
         _interrupt(thread)
-        raise TooSlow(STILL_RUNNING if thread.is_alive() else "")
+        raise TooSlow(_STILL_RUNNING if thread.is_alive() else "")
     if "error" in outcome:
         raise outcome["error"]
     return outcome["result"]

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 from digitlib.checks import comparing, core
 from digitlib.checks.calling import Raised, Run, borrowed, unread
-from digitlib.checks.comparing import differences, number_fault, same
+from digitlib.checks.comparing import differences, explained, number_fault, same
 
 DECLARED: dict[str, "Exercise"] = {}  # every declaration, by the id of its exercise
 TRIES = 100  # how many pairs of misconceptions to try
@@ -48,8 +48,6 @@ USUAL = {
     "A loop makes one pass too few or too many.": [
         (r"range\((\w+)\)", rf"range(\1 {sign} 1)") for sign in "-+"],
 }  # fmt: skip
-# A place, count, truth or word may come of another arithmetic as well: of such, only these are certain.
-CERTAIN = "The largest stands", "It goes wrong where", "A loop makes"
 
 
 def source_of(function: Callable) -> str:
@@ -112,11 +110,6 @@ class Exercise:
     blank: object = None
 
 
-def examples(exercise: Exercise) -> dict[str, list]:
-    """Return the wrong answers that each hint is for, as they are declared."""
-    return {hint: each if isinstance(each, list) else [each] for hint, each in exercise.wrong.items()}
-
-
 @functools.cache
 def usual(right: Callable) -> list[tuple[str, tuple]]:
     """Return the hints of the usual misconceptions, each with a change of some lines of the right answer."""
@@ -125,14 +118,23 @@ def usual(right: Callable) -> list[tuple[str, tuple]]:
         for place in re.finditer(old, source):
             start = source.rfind("\n", 0, place.start()) + 1
             before, after = source[start : place.start()], source[place.end() :].split("\n")[0]
-            found.append((hint, (before + place[0] + after, before + place.expand(new) + after)))
+            texts = before + place[0] + after, before + place.expand(new) + after
+            with contextlib.suppress(SyntaxError):
+                made(right, texts)
+                found.append((hint, texts))
     return found
 
 
+def changes(exercise: Exercise) -> list[tuple[str, object]]:
+    """Return what is declared to be wrong, one by one, each with the hint that it is for."""
+    lists = {hint: wrong if isinstance(wrong, list) else [wrong] for hint, wrong in exercise.wrong.items()}
+    return [(hint, each) for hint, wrong in lists.items() for each in wrong]
+
+
 @functools.cache
-def made(right: Callable, example: Callable | tuple[str, ...]) -> Callable:
+def made(right: Callable, wrong: Callable | tuple[str, ...]) -> Callable:
     """Return a wrong answer as a function, also where it is declared as a change of the right one."""
-    return change(right, *example) if isinstance(example, tuple) else example
+    return change(right, *wrong) if isinstance(wrong, tuple) else wrong
 
 
 def look(exercise: Exercise, answer: object, seed: int) -> Iterator[dict]:
@@ -191,8 +193,8 @@ def judge(exercise: Exercise, answer: object) -> None:
         raise RuntimeError(f"the right answer of {exercise.name} raises: {error}")
     off = [differences(exercise, *pair) for pair in zip(right, found)]
     looked = Looked(exercise, answer, seed, right, found, off)
-    certain = [_known, _meddling, _never_read, _raised]
-    likely = [_fact, _general, _usual, _partly, _pairs, _beside, _rest]
+    certain = [_known, _meddling]
+    likely = [_raised, _fact, _general, _usual, _partly, _pairs, _beside, _rest]
     for step in certain + likely if any(off) else [_meddling]:
         if hint := step(looked):
             raise core.NotYet(" ".join([hint, *(_reads(looked) if step in likely else [])]))
@@ -200,10 +202,12 @@ def judge(exercise: Exercise, answer: object) -> None:
 
 def _known(looked: Looked) -> str | None:
     """Return the hint of the misconception that gives just what was found, in every case."""
-    for hint, wrong in examples(looked.exercise).items():
-        if any(_agrees(looked, made(looked.exercise.right, each)) for each in wrong):
-            return hint
-    return None
+    return _agreeing(looked, changes(looked.exercise))
+
+
+def _agreeing(looked: Looked, wrong: list[tuple]) -> str | None:
+    right = looked.exercise.right
+    return next((hint for hint, each in wrong if _agrees(looked, made(right, each))), None)
 
 
 def _agrees(looked: Looked, answer: Callable) -> bool:
@@ -235,12 +239,6 @@ def _reads(looked: Looked) -> list[str]:
     return facts + [told.format(name) for name in borrowed(looked.answer)[:1]]
 
 
-def _never_read(looked: Looked) -> str | None:
-    """Return a hint where an argument is never read, and a variable of the notebook is."""
-    facts = _reads(looked)
-    return " ".join(facts) if len(facts) == 2 else None
-
-
 def _raised(looked: Looked) -> str | None:
     """Return what an exception tells, and in which case it came where it did not come in all."""
     cases = [each for each in looked.found if "raised" in each["seen"]]
@@ -250,20 +248,9 @@ def _raised(looked: Looked) -> str | None:
     return hint if len(cases) == len(looked.found) else f"{hint} That is for {cases[0]['case']}."
 
 
-def _changes(looked: Looked) -> list[tuple[str, tuple]]:
-    """Return the usual misconceptions; those of arithmetic only where floats or many numbers are off."""
-    rights = [right for off in looked.off for _, right, _ in off if core.as_numbers(right) is not None]
-    numbers = any(not comparing.whole(right) or core.as_numbers(right).numel() > 99 for right in rights)
-    return [each for each in usual(looked.exercise.right) if numbers or each[0].startswith(CERTAIN)]
-
-
 def _usual(looked: Looked) -> str | None:
     """Return the hint of a misconception that comes everywhere, where it gives just what was found."""
-    for hint, texts in _changes(looked):
-        with contextlib.suppress(SyntaxError):
-            if _agrees(looked, made(looked.exercise.right, texts)):
-                return hint
-    return None
+    return _agreeing(looked, usual(looked.exercise.right))
 
 
 def _fact(looked: Looked) -> str | None:
@@ -275,7 +262,7 @@ def _fact(looked: Looked) -> str | None:
 
 def _general(looked: Looked) -> str | None:
     """Return the hint of a fault that every exercise knows: of type, shape, order, rounding."""
-    cases = {case["case"]: off for case, off in zip(looked.right, looked.off) if off}
+    cases = [(case["case"], off) for case, off in zip(looked.right, looked.off) if off]
     return comparing.general_fault(looked.exercise, cases, len(cases) == len(looked.off))
 
 
@@ -283,35 +270,30 @@ def _partly(looked: Looked) -> str | None:
     """Return the hint of the misconception that explains most: half of what is off, and in half of the cases."""
     exercise, best, num_off = looked.exercise, None, sum(map(bool, looked.off))
     most = num_off / 2
-    for hint, wrong in examples(exercise).items():
-        for each in wrong:
-            seen = look(exercise, made(exercise.right, each), looked.seed)
-            shares = [_share(exercise, *case) for case in zip(looked.off, looked.right, seen)]
-            often = sum(map(bool, shares)) >= num_off / 2  # one small case may agree by chance
-            best, most = (hint, sum(shares)) if often and sum(shares) > most else (best, most)
+    for hint, each in changes(exercise):
+        seen = look(exercise, made(exercise.right, each), looked.seed)
+        shares = [_share(exercise, *case) for case in zip(looked.off, looked.right, seen)]
+        often = sum(map(bool, shares)) >= num_off / 2  # one small case may agree by chance
+        best, most = (hint, sum(shares)) if often and sum(shares) > most else (best, most)
     return best
 
 
 def _share(exercise: Exercise, off: list[tuple], right: dict, seen: dict) -> float:
     """Return how many parts that are off in one case are just what a wrong answer gives, less a bit for others."""
     other = {what: part for what, _, part in differences(exercise, right, seen)}
-    alike = sum(
-        comparing.explained(*pair, other.pop(what), exercise.tolerance)
-        for what, *pair in off
-        if what in other
-    )
-    return max(alike - len(other) / 100, 0.0)
+    alike = [explained(*pair, other.pop(what), exercise.tolerance) for what, *pair in off if what in other]
+    return max(sum(alike) - len(other) / 100, 0.0)
 
 
 def _pairs(looked: Looked) -> str | None:
     """Return the hint of the first of two misconceptions that together give what was found; early ones come first."""
-    right, declared = looked.exercise.right, examples(looked.exercise).items()
-    changes = [(hint, wrong[0]) for hint, wrong in declared if isinstance(wrong[0], tuple)] + _changes(looked)
-    for one, other in sorted(itertools.combinations(range(len(changes)), 2), key=sum)[:TRIES]:
-        (hint, first), (_, second) = changes[one], changes[other]
-        for texts in ((*first, *second), (*second, *first)):
+    right, first_of_each = looked.exercise.right, dict(reversed(changes(looked.exercise)))
+    texts = [pair for pair in reversed(first_of_each.items()) if isinstance(pair[1], tuple)] + usual(right)
+    for one, other in sorted(itertools.combinations(range(len(texts)), 2), key=sum)[:TRIES]:
+        (hint, first), (_, second) = texts[one], texts[other]
+        for both in ((*first, *second), (*second, *first)):
             with contextlib.suppress(ValueError, SyntaxError):  # in this order they do not go together
-                if _agrees(looked, made(right, texts)):
+                if _agrees(looked, made(right, both)):
                     return hint
                 break
     return None
@@ -319,13 +301,12 @@ def _pairs(looked: Looked) -> str | None:
 
 def _beside(looked: Looked) -> str | None:
     """Return the hint of a misconception beside which a fault that every exercise knows explains the rest."""
-    for hint, wrong in examples(looked.exercise).items():
-        for each in wrong:
-            seen = look(looked.exercise, made(looked.exercise.right, each), looked.seed)
-            off = [part for pair in zip(seen, looked.found) for part in differences(looked.exercise, *pair)]
-            besides = number_fault(off) if off else None
-            if besides and not besides.startswith(("All", "Some")):  # these may be chance
-                return f"{hint} Besides: {besides[0].lower()}{besides[1:]}"
+    for hint, each in changes(looked.exercise):
+        seen = look(looked.exercise, made(looked.exercise.right, each), looked.seed)
+        off = [part for pair in zip(seen, looked.found) for part in differences(looked.exercise, *pair)]
+        besides = number_fault(off) if off else None
+        if besides and not besides.startswith(("All", "Some")):  # these may be chance
+            return f"{hint} Besides: {besides[0].lower()}{besides[1:]}"
     return None
 
 

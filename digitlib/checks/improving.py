@@ -40,9 +40,6 @@ most_confused = exercise(
             (_BOTH, "table.triu()"), (_BOTH, "table.tril()")],
         "You compare shares of a digit's images, so a rare digit wins with a few mistakes; compare the counts.": [
             (_BOTH, _RATE), (_BOTH, f"({_RATE} + {_RATE}.T)")],
-        "You choose each digit on its own, by its mistakes; the two need not be mixed up with each other.": [
-            ("divmod(int((table + table.T).argmax()), 10)", pair) for pair in (
-                "table.sum(1).topk(2).indices.tolist()", "int(table.sum(1).argmax()), int(table.sum(0).argmax())")],
     })  # fmt: skip
 
 
@@ -65,8 +62,6 @@ difference_of_means = exercise(
     "difference_of_means", given=_scores, right=_gain_and_error, returns="two numbers, difference and standard error",
     passed="A difference without its standard error says little, and with few seeds even both say only so much.",
     wrong={
-        "You compare best seeds, medians, sums or single seeds; compare the means, which the error belongs to.": [
-            (".mean()", other) for other in (".max()", ".median()", ".sum()")],
         "Squared deviations are divided by n − 1, as `var()` does by itself; the variance of a mean, then, by n.": [
             ("/ n +", "/ (n - 1) +", "/ m)", "/ (m - 1))"), ("var()", "var(correction=0)")],
         "Each variance is divided by its own version's number of seeds, and by no other number.": [

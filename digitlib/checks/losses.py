@@ -160,8 +160,6 @@ best_rate = exercise(
         "Each rate goes on where the last one stopped. To compare them, begin each at `start`.": (
             "[start.clone()]", "[path[-1] if ends else start.clone()]"),
         "Every step uses the gradient at the start; a gradient holds at one place only.": (_SLOPE, "slope(start)"),
-        "You keep the lowest loss on the way; asked is the loss after the last step.": (
-            "(loss_function(path[-1])", "(min(map(loss_function, path))"),
         "You choose a rate whose loss is `nan` or `inf`. No comparison with `nan` is true: set them aside first.": [
             ("math.inf if math.isnan(end) else end", "end"), (_BEST, "int(torch.tensor(ends).argmin())")],
         "The first thing is the lowest loss; asked is the rate that reaches it.": (f"rates[{_BEST}]", "min(known)"),
@@ -200,8 +198,6 @@ momentum_steps = exercise(
         "The steps go uphill: the sum shows where the loss grows, so step against it.": (_CHANGE, "rate * speed"),
         "The step comes before this step's gradient is in the sum, so it is one step behind.": (
             f"speed = {_NEXT}\n        changes.append({_CHANGE})", f"changes.append({_CHANGE}); speed = {_NEXT}"),
-        "Of the gradients before, only the last one counts: the sum holds them all, each fainter than the next.": (
-            f"speed = {_NEXT}\n        changes.append({_CHANGE})", f"changes.append(-rate * ({_NEXT})); speed = slope"),
         "The first gradient counts twice: the sum is empty at first.": ("0 * gradients[0]", "gradients[0]"),
     })  # fmt: skip
 

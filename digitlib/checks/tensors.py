@@ -133,6 +133,7 @@ descend = exercise(
     wrong={
         "`x` is still where it started. Does the step use the gradient, and does it change `x` itself?":
             ("x -=", "y = x -"),
+        "The step goes uphill: the derivative shows where the function grows.": ("-=", "+="),
         "The step uses the value of the function, where it should use its derivative.": ("x.grad\n", "function(x)\n"),
         "This is the value of the function; return the `x` that was reached.": ("x.item()", "function(x).item()"),
         "`x.grad` is None where you use it: there was no `backward()` yet, the gradient was cleared, or `x` was "

@@ -35,8 +35,6 @@ average_loss = exercise(
         "This is the mean of the batch means. It is right while all batches are equally long; in a short last batch "
         "each image counts for more.": (_SIZE, "", _BY, f" / {_BATCHES}"),
         "The last batch may hold fewer images than `batch_size`: count the images.": (_SIZE, "batch_size * "),
-        "This is one batch alone: does the loop forget what was added, or return too soon?": [
-            ("total +=", "total ="), ("total +=", "total =", "len(labels)", "len(some_labels)")],
         "The sum of the losses has to be divided by the number of images; yours is not, or by another number.": [
             (_SIZE, "", _BY, ""), *((_BY, f" / {n}") for n in (_BATCHES, "batch_size", f"(batch_size * {_BATCHES})"))],
     })  # fmt: skip
@@ -76,8 +74,6 @@ weakest_class = exercise(
             ("confusion.sum(1)", "confusion.sum(0)"),
         "This is the class with the fewest right answers, the most mistakes or the fewest images: compare shares.": [
             ("hits / rows", "hits"), ("hits / rows", "hits - rows")],
-        "This is the class whose interval has the lowest end; the class with the lowest recall was asked for.":
-            ("hits / rows", "hits / rows - rows**-0.5"),
         "The interval is that of other counts: a recall rests on the images of its class alone, its row.": [
             ("rows[number]", "confusion[:, number].sum()"), ("rows[number]", "rows.sum()"),
             ("rows[number]", "rows.sum()", "hits[number]", "hits.sum()"), ("hits[number]", "(rows - hits)[number]")],

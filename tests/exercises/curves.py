@@ -97,7 +97,7 @@ ANSWERS = {
                 comparison(in_run="model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))"),
                 "come from `make_model`"),
             "two faults: no seed, one rate": (
-                comparison(in_run="model = make_model()", rate="rates[0]"), "other random ones"),
+                comparison(in_run="model = make_model()", rate="rates[0]"), "are off"),
         },
     ),
     "first_look": Answers(

@@ -92,7 +92,7 @@ ANSWERS = {
         right={"by hand": by_hand, "one tensor": as_one_tensor}, wrong={
             "swapped": (lambda *given: by_hand(*given)[::-1], "changed places"),
             "two faults: wrong sign, twice the error": (
-                lambda a, b: (a.mean() - b.mean(), 2 * by_hand(a, b)[1]), "Result 1 of 2: The sign is turned round"),
+                lambda a, b: (a.mean() - b.mean(), 2 * by_hand(a, b)[1]), "result 1 of 2 should be"),
             "something else": (lambda a, b: (by_hand(a, b)[0], 2 * a.std()), "result 2 of 2 should be"),
             "the difference alone": (lambda a, b: b.mean() - a.mean(), "should be two numbers"),
             "a hundred times": (lambda a, b: [100 * each for each in by_hand(a, b)], "100 times"),

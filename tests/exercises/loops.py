@@ -129,8 +129,6 @@ ANSWERS = {
                 in_each_step, "model.train()", "pass", "accuracies = []", "accuracies = []; model.train()",
                 "    return", "        model.train()\n    return"),
         }, wrong={
-            "as if it had come in training mode": (
-                change(in_each_step, "model.train()", "model.train(_ > 0)"), "the first step trains in training mode"),
             "the second step of an epoch": (change(in_each_step, "train()", "train(len(labels) > 3)"), "training mode"),
             "validates on other images": (lambda *given: [each / 2 for each in with_fit(*given)], "0.5 times"),
             "one epoch": (lambda *given: with_fit(*given[:4], 1), "validations should be 3, but it is 1"),

@@ -64,7 +64,6 @@ def with_padding(images, generator):
 
 TURNS = {
     "mirrored": "(image.flip(2) if turn < 0.2 else image)", "upside down": "(image.flip(1) if turn < 0.5 else image)",
-    "cut off at 1": "image.clamp(max=1 / (0.8 + 0.4 * bright))",
     "not just shifted": "(image + 0.1 * torch.rand(image.shape))",
 }  # fmt: skip
 ANSWERS = {

@@ -125,8 +125,7 @@ ANSWERS = {
             "the best": (the_best, "a rate so large that a step may climb"),
             "twice": (descent(result="2 * x.item()"), "2 times what it should be"),
             "x and its value": (descent(result="x.item(), function(x)"), "should be one number"),
-            "uphill": (descent(sign="+"), "You add, where you should subtract"),
-            "two faults: uphill, not cleared": (descent(sign="+", clear="pass"), "The gradients pile up"),
+            "uphill": (descent(sign="+"), "goes uphill"),
         },
     ),
 }  # fmt: skip
