@@ -33,6 +33,9 @@ exponential_mean = exercise(
             "before * keep + value * (1 - keep)", "before * (1 - keep) + value * keep"),
         "Your mean begins at zero, so the first values are far too low: begin with the first value.": (
             "values[:1]", "[0.0]", "values[1:]", "values", "return curve", "return curve[1:]"),
+        "These are the numbers of a mean that began at zero and was corrected for it; here nothing is divided.": (
+            "values[:1]", "[0.0]", "values[1:]", "values",
+            "return curve", "return [each / (1 - keep**n) for n, each in enumerate(curve) if n]"),
         "You mix each value with the raw one before it; `keep` belongs to the smoothed one.": (
             "= curve[-1]", "= values[len(curve) - 1]"),
         "The two weights should add up to one: the new value comes in with the share `1 - keep`.": [

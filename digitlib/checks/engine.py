@@ -47,6 +47,10 @@ USUAL = {
     "It goes along the wrong axis, down the columns or along the rows.": [(r"(\(|dim=)1(?=\)|, [kl])", r"\g<1>0")],
     "A loop makes one pass too few or too many.": [
         (r"range\((\w+)\)", rf"range(\1 {sign} 1)") for sign in "-+"],
+    "A plus stands where a minus belongs, or the other way round.": [
+        (r" -(=?) (?!\d)", r" +\1 "), (r" \+(=?) (?!\d)", r" -\1 ")],
+    "You multiply where you should divide, or the other way round.": [
+        (r" / (?!\d)", r" * "), (r" \* (?!\d)", r" / ")],
 }  # fmt: skip
 
 

@@ -23,8 +23,11 @@ class_shares = exercise(
         "depend on the labels.": [(", minlength=num_classes", ""),
             ("torch.bin", "torch.unique(labels, return_counts=True)[1] # ")],
         "These are the counts. A share says which part of all labels they are.": (".float() / total", ""),
-        "You divide by the number of classes, or by the largest count; a share is a part of all labels.": [
-            ("counts.sum()", "num_classes"), ("counts.sum()", "counts.max()")],
+        "Each class is counted once: `counts[labels] += 1` writes a place once, however often it is named.": (
+            "torch.bincount(labels, minlength=num_classes)", "torch.zeros(num_classes).index_fill(0, labels, 1.0)",
+            "counts.sum()", "len(labels)"),
+        "Your bins reach from the smallest label to the largest; they should be those of all classes, from 0 on.": (
+            "torch.bincount(labels, minlength=num_classes)", "torch.histc(labels.float(), num_classes)"),
     })  # fmt: skip
 
 
@@ -55,8 +58,8 @@ most_typical = exercise(
         "The type `uint8` has no negative numbers: 3 − 5 becomes 254. Convert the images before you subtract.": [
             ("x - centre", f"(images - centre{to}.byte()){so}") for to in ("", ".round()") for so in ("", ".float()")],
         "You add up absolute differences. For a distance, square before you add.": (_SQUARES, ".abs().sum((1, 2))"),
-        "A product with the mean image, or an angle, is no distance: subtract, square, add up.": [
-            ("(x -", "-(x *", _SQUARES, f".sum((1, 2)){by}") for by in ("", " / x.norm(dim=(1, 2))")],
+        "You compare the images with one another; asked is the distance from their mean image.": (
+            f"(x - centre){_SQUARES}", "torch.cdist(x.flatten(1), x.flatten(1)).sum(1)"),
         "Differences above and below cancel each other in your sum: square before you add.": [
             (_SQUARES, ".sum((1, 2))"), (_SQUARES, ".sum((1, 2)).abs()")],
         "You compare with one number; the mean image has a value for each place.": ("mean(0)", "mean()"),
@@ -93,11 +96,9 @@ leave_one_out = exercise(
         "Still every answer is right. Which image is the nearest to an image of the same collection?": (_SELF, ""),
         "You take the farthest image. The diagonal needs a value that the smallest distance never has.": [
             (_SELF, "", "argmin", "argmax"), (_PICK, "torch.cdist(x, x).topk(2).indices[:, 1]")],
+        "Once an image is taken out of `x`, all later places move up by one: take its label out, too.": (
+            "labels[nearest]", "labels[nearest - (nearest > torch.arange(len(x))).long()]"),
         "You go one neighbour too far: skip the image itself, and nothing more.": (_PICK, "distances.argsort()[:, 1]"),
-        "You compare images' numbers with labels; look up the label of the nearest image first.": (
-            "labels[nearest]", "nearest"),
-        "That is no value for the diagonal: an image that is far from all others stays its own neighbour.": [
-            (_SELF, f" + {value} * torch.eye(len(x))") for value in ("torch.cdist(x, x).mean()", "999")],
         "Nearly every image gets the label of the first one: print `distances`. Zero times infinity is `nan`.":
             (_SELF, " + torch.inf * torch.eye(len(x))"),
     })  # fmt: skip

@@ -38,6 +38,9 @@ most_confused = exercise(
         "You count one direction alone. A 4 read as 9 and a 9 read as 4 are mix-ups of the same pair: count both "
         "together.": [(_BOTH, "table"), (_BOTH, "table", "sorted(pair)", "pair"),
             (_BOTH, "table.triu()"), (_BOTH, "table.tril()")],
+        "You choose each digit on its own, by its mistakes; the two need not be mixed up with each other.": [
+            ("divmod(int((table + table.T).argmax()), 10)", pair) for pair in (
+                "table.sum(1).topk(2).indices.tolist()", "int(table.sum(1).argmax()), int(table.sum(0).argmax())")],
         "You compare shares of a digit's images, so a rare digit wins with a few mistakes; compare the counts.": [
             (_BOTH, _RATE), (_BOTH, f"({_RATE} + {_RATE}.T)")],
     })  # fmt: skip
@@ -67,8 +70,8 @@ difference_of_means = exercise(
         "Each variance is divided by its own version's number of seeds, and by no other number.": [
             ("/ n +", "/ m +", "/ m)", "/ n)"),
             *((_SQUARE, f"(a.var() + b.var()) / {number}") for number in ("n", "m", "(n + m)"))],
-        "That is the spread between two single trainings; means are steadier: where do the numbers of seeds come in?": (
-            _SQUARE, "a.var() + b.var()"),
+        "The pooled variance takes both versions to spread alike; here each has its own.": (
+            _SQUARE, "((n - 1) * a.var() + (m - 1) * b.var()) / (n + m - 2) * (1 / n + 1 / m)"),
         "Independent errors partly cancel: their squares, the variances, are added, and the root comes last.": [
             (f"({_SQUARE}) ** 0.5", "a.std() / n**0.5 + b.std() / m**0.5"), ("var()", "std()"),
             (f"({_SQUARE}) ** 0.5", "a.std() / n + b.std() / m")],
@@ -107,6 +110,8 @@ search_result = exercise(
             _REPORT, "validation[winner].double().mean()"),
         "The images that chose are still in the accuracy that you report, and so is the winner's luck on them.": (
             _REPORT, "torch.cat([validation, fresh], 1)[winner].double().mean()"),
+        "You divide by the number of the validation images; the fresh ones have a number of their own.": (
+            _REPORT, "(fresh[winner].sum() / validation.shape[1])"),
         "You report the best accuracy on the fresh images, or the mean of all; report that of the winner.": [
             (_REPORT, "fresh.double().mean(1).max()"), (_REPORT, "fresh.double().mean()")],
     })  # fmt: skip
@@ -149,10 +154,8 @@ covered_results = exercise(
             (f"{_LOW} and ", ""), (f" and {_HIGH}", ""), (_HIGH, f"{_SHARE} <= {_OWN}"), (_LOW, f"{_OWN} <= {_SHARE}")],
         "That is the simple interval, as wide to one side as to the other; take the one that the prompt names.": (
             f"{_LOW} and {_HIGH}", _WALD),
-        "You keep just those results that the interval does not cover.": ("if ", "if not ", "and", "or not"),
         "Compare like with like: error or accuracy, shares or percent, and the lower end first.": (
             _SHARE, "error / 100"),
-        "You return every name; compare each error with the interval.": (f"{_LOW} and {_HIGH}", "True"),
         "Your list ends too soon, and an interval may cover several names: is a `return` or `break` too early?": (
             "high]", "high][:1]"),
     })  # fmt: skip

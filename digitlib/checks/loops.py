@@ -52,9 +52,6 @@ learn_by_heart = exercise(
         "The loss never changes. Is it computed in every step? Does `zero_grad` come before `backward`?": [
             ("optimizer.zero_grad()", "pass", "backward()", "backward(); optimizer.zero_grad()"),
             ("= F", "= loss if noted else F", "backward()", "backward(retain_graph=True)")],
-        "The optimizer steps before `backward()` has computed this step's gradient, so it is always one step behind.": (
-            "optimizer.zero_grad()", "pass", "loss.backward()", "optimizer.step(); optimizer.zero_grad()",
-            "        optimizer.step()\n", "        loss.backward()\n"),
         "Only a part of the images is used: the cross-entropy is that of all of them.": [
             ("model(images), labels", f"model(images[{n}]), labels[{n}]")
             for n in (":8", ":1", "(j := len(noted) % len(images)):j + 1")],

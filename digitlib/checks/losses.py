@@ -56,10 +56,6 @@ cross_entropy_by_hand = exercise(
         "A mean over the images divides by their number, not by that of the digits, of all logits, or by one less.": [
             (_MEAN, f"-chosen.sum() / {n}") for n in ("logits.numel()", "logits.shape[1]", "(len(labels) - 1)")],
         "Average after the logarithm: each image pays for itself.": (_MEAN, "-chosen.exp().mean().log()"),
-        "You use the probabilities themselves, or 1 − p; the loss is minus the logarithm of p.": [
-            (_MEAN, f"({sign} chosen.exp()).mean()") for sign in ("-", "", "1 -")],
-        "The logits are no probabilities yet: first comes a softmax.": [(_LOG_P, "logits"), (_LOG_P, "logits.log()")],
-        "Softmax has been taken twice: a loss wants the logits.": (_LOG_P, "logits.softmax(1).log_softmax(1)"),
         "Your index pairs every row with every label; asked is one number of each row.": (
             ".gather(1, labels[:, None])", "[:, labels]"),
         "Your loss is right for small logits, but not for logits of 1,000. Is something cut off, or added, to keep the "
@@ -76,9 +72,10 @@ def _some_images():
 
 def _watch_both(run, model, images, labels):
     result = run(model, images, labels)
-    untouched = all(each.grad is None for each in model.parameters())
-    facts = {"the call of `backward` is left to others": untouched, "the result": result}
+    if any(each.grad is not None for each in model.parameters()):
+        return {"the call of `backward` is left to others": False}
     pair = result if isinstance(result, tuple | list) and len(result) == 2 else (None, None)
+    facts = {"the call of `backward` is left to others": True, "the result": result}
     facts |= _gradient(run, pair[0], F.cross_entropy(model(images), labels), model[1].weight)
     return facts | {"two tensors": all(isinstance(each, Tensor) for each in pair)}
 
@@ -103,11 +100,10 @@ loss_and_confidence = exercise(
             ("F.cross_entropy(outputs,", "F.nll_loss(outputs.softmax(dim=1),"), ("cross_entropy", "nll_loss")],
         "The confidence needs just one softmax, over the digits of each image and not over the images.": [
             (_SOFTMAX, new) for new in ("", 2 * _SOFTMAX, ".softmax(dim=0)", ".sigmoid()")],
-        "Take the largest probability of each image, not of each digit or of the batch.": [
-            (".max(dim=1)", ".max(dim=0)"), (".max(dim=1).values.mean()", ".max()")],
-        "The confidence asks for no label: it is each answer's probability, not the true digit's, nor the "
-        "answer or whether it is right.": [("values", "indices.float()"), (".values", ".indices.eq(labels).float()"),
-            (".max(dim=1).values", "[range(len(labels)), labels]")],
+        "Take the largest probability of each image, not of each digit, of the batch or of means.": [
+            (".max(dim=1).values", f".{new}") for new in ("max(dim=0).values", "max()", "mean(dim=0).max()")],
+        "The confidence asks for no label: it is each answer's probability, not the true digit's.": [
+            (".values", ".indices.eq(labels).float()"), (".max(dim=1).values", "[:, labels].diag()")],
     })  # fmt: skip
 
 
@@ -120,8 +116,8 @@ def _bowl(floor: float):
 def _bowls():
     # torch's first optimizer takes seconds: not on the clock of an answer
     torch.optim.SGD([torch.zeros(1, requires_grad=True)]).zero_grad()
-    many = [30.5, 0.01, 0.1, 40.5, 0.04]
-    for floor, steps, rates in ((0.1, 6, [0.02, 0.2, 0.05, 0.01]), (0.1, 7, many), (-3, 3, [1.3, 0.4, 0.1])):
+    cases = (0.1, 6, [0.02, 0.2, 0.1, 0.01]), (0.1, 7, [30.5, 0.01, 0.1, 1e3, 0.04]), (-3, 3, [1.3, 0.4, 0.1])
+    for floor, steps, rates in cases:
         yield f"the rates {rates} and num_steps={steps}", (_bowl(floor), 2 + torch.rand(3), rates, steps)
 
 
@@ -159,10 +155,10 @@ best_rate = exercise(
         "Your losses are those before the last step: measure after it.": ("function(path[-1])", "function(path[-2])"),
         "Each rate goes on where the last one stopped. To compare them, begin each at `start`.": (
             "[start.clone()]", "[path[-1] if ends else start.clone()]"),
-        "Every step uses the gradient at the start; a gradient holds at one place only.": (_SLOPE, "slope(start)"),
         "You choose a rate whose loss is `nan` or `inf`. No comparison with `nan` is true: set them aside first.": [
             ("math.inf if math.isnan(end) else end", "end"), (_BEST, "int(torch.tensor(ends).argmin())")],
-        "The first thing is the lowest loss; asked is the rate that reaches it.": (f"rates[{_BEST}]", "min(known)"),
+        "You look up a place in a list without `nan` and `inf`; in `rates` all are still there.": (
+            _BEST, "[end for end in known if end < math.inf].index(min(known))"),
     })  # fmt: skip
 
 
@@ -195,9 +191,8 @@ momentum_steps = exercise(
                 "keep * speed + (1 - keep) * slope", "speed + keep * slope", "keep * (speed + slope)")],
         "These are places, added up from step to step; asked is the change at each step.": (
             "stack(changes)", "stack(changes).cumsum(0)"),
-        "The steps go uphill: the sum shows where the loss grows, so step against it.": (_CHANGE, "rate * speed"),
-        "The step comes before this step's gradient is in the sum, so it is one step behind.": (
-            f"speed = {_NEXT}\n        changes.append({_CHANGE})", f"changes.append({_CHANGE}); speed = {_NEXT}"),
+        "This looks a step ahead, as Nesterov's momentum does; the plain one steps along the sum.": (
+            _CHANGE, "-rate * (keep * speed + slope)"),
         "The first gradient counts twice: the sum is empty at first.": ("0 * gradients[0]", "gradients[0]"),
     })  # fmt: skip
 
@@ -231,6 +226,9 @@ adamw_step = exercise(
         "The decay is still in one of the two running means: it should be in neither.": [
             (old, old.replace("gradient", "(gradient + decay * parameters)"), *rest) for old, *rest in (
                 ("0.1 * gradient",), ("gradient**2",), ("0.1 * gradient", _DECAY, "rate * change"))],
+        "The decay is divided by the root of the squares: add it after the division, outside.": (
+            "change = mean / (1 - 0.9**step) /", "change = (mean / (1 - 0.9**step) + decay * parameters) /",
+            _DECAY, "rate * change"),
         "Each weight loses its share of what it was before the step, not of what the step has made of it.": (
             f"parameters - {_DECAY}", "(parameters - rate * change) * (1 - rate * decay)"),
     })  # fmt: skip

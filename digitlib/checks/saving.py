@@ -169,11 +169,11 @@ read_with_file = exercise(
         "Two calls with one file give different logits: dropout is on. Which mode is the network in?": (".eval()", ""),
         "You return probabilities, or their logarithms; logits were asked for, before any softmax.": [
             ("(x)\n", "(x).softmax(dim=1)\n"), ("(x)\n", "(x).log_softmax(dim=1)\n")],
-        "You prepare the images with this course's own mean and standard deviation. This network was trained with "
-        "others: the file says which.": ('file["mean"], file["std"]', "TRAIN_MEAN, TRAIN_STD"),
+        "You prepare the images with this course's own mean and standard deviation, or with these images'. This "
+        "network was trained with others: the file says which.": [('file["mean"], file["std"]', other) for other in (
+            "TRAIN_MEAN, TRAIN_STD", "raw_images.div(255).mean(), raw_images.div(255).std()")],
         "The images are not scaled as the file says: to 0 to 1 first, then by its mean and its deviation, once.": [
             (" / 255", ""), (" - mean) / std", ")")],
-        "Ink and paper have changed places: leave the pixels as they come.": ("raw_images[", "(255 - raw_images)["),
         "Mean and standard deviation have changed places.": ("mean, std =", "std, mean ="),
     })  # fmt: skip
 

@@ -55,6 +55,7 @@ brightened = exercise(
             (".view(-1, 1, 1, 1)", ""), ("1, 1, 1)", "1)"), ("1, 1, 1)", "1, 1)")],
         "The sums went past 255 and began again at 0: make floats before you add.":
             (".float() + amounts", " + amounts.byte()"),
+        "The number is for all pixels, the background too.": ("1, 1, 1)", "1, 1, 1) * (images > 0)[:, None]"),
         "Something was scaled by 255; here pixels and numbers stay as they are.": ("float()", "float() / 255"),
     })  # fmt: skip
 
@@ -135,8 +136,6 @@ descend = exercise(
             ("x -=", "y = x -"),
         "The step goes uphill: the derivative shows where the function grows.": ("-=", "+="),
         "The step uses the value of the function, where it should use its derivative.": ("x.grad\n", "function(x)\n"),
-        "This is the value of the function; return the `x` that was reached.": ("x.item()", "function(x).item()"),
-        "`x.grad` is None where you use it: there was no `backward()` yet, the gradient was cleared, or `x` was "
-        "replaced by the result of a computation, which keeps no gradient.": [
-            ("= None", ".zero_()"), ("with torch.no_grad()", "if 1", "-=", "= x -")],
+        "Every step takes the derivative at the start: find it anew wherever a step has led.": (
+            "x.grad = None", "pass", "function(x).back", "x.grad is None and function(x).back"),
     })  # fmt: skip

@@ -30,13 +30,14 @@ average_loss = exercise(
     "average_loss", given=_unequal_batches, blank=_adds_means, right=change(_adds_means, _MEAN, _SIZE + _MEAN),
     passed="Each image counts once: the loss no longer depends on the size of the batches.",
     returns="one number, the mean loss of all images", wrong={
-        "It still adds the means of the batches and divides by the number of images: each mean was divided once "
-        "before.": (_SIZE, ""),
         "This is the mean of the batch means. It is right while all batches are equally long; in a short last batch "
         "each image counts for more.": (_SIZE, "", _BY, f" / {_BATCHES}"),
         "The last batch may hold fewer images than `batch_size`: count the images.": (_SIZE, "batch_size * "),
-        "The sum of the losses has to be divided by the number of images; yours is not, or by another number.": [
-            (_SIZE, "", _BY, ""), *((_BY, f" / {n}") for n in (_BATCHES, "batch_size", f"(batch_size * {_BATCHES})"))],
+        "This is one batch alone: does the loop forget what was added, or return too soon?": [
+            ("total +=", "total ="), ("total +=", "total =", "len(labels)", "len(some_labels)"),
+            ("labels.split(batch_size))", "[labels[:batch_size]])", "len(labels)", "len(some_labels)")],
+        "The last batch, which may be smaller, is left out.": (
+            "zip(logits.split(", "zip(logits[: len(labels) // batch_size * batch_size].split("),
     })  # fmt: skip
 
 
@@ -74,6 +75,9 @@ weakest_class = exercise(
             ("confusion.sum(1)", "confusion.sum(0)"),
         "This is the class with the fewest right answers, the most mistakes or the fewest images: compare shares.": [
             ("hits / rows", "hits"), ("hits / rows", "hits - rows")],
+        "This is p ± 1.96·√(p(1 − p)/n); asked is Wilson's interval, as `accuracy_interval` gives it.": (
+            "accuracy_interval(int(hits[number]), int(rows[number]))", "((hits / rows)[number] + 1.96 * side * "
+            "((hits / rows) * (1 - hits / rows) / rows)[number].sqrt() for side in (-1, 1))"),
         "The interval is that of other counts: a recall rests on the images of its class alone, its row.": [
             ("rows[number]", "confusion[:, number].sum()"), ("rows[number]", "rows.sum()"),
             ("rows[number]", "rows.sum()", "hits[number]", "hits.sum()"), ("hits[number]", "(rows - hits)[number]")],
@@ -110,7 +114,6 @@ paired_p_value = exercise(
             (_NUM, "n, least = len(labels)"), ("one & ~other", "one", "other & ~one", "other")],
         "This is an approximation, by a normal or a chi-square distribution; with so few images count the coins.": [
             (_P, f"math.erfc(max(0, abs(a - b) - {less}) / math.sqrt(2 * max(n, 1)))") for less in (0, 1)],
-        "It works only while one certain network wins; it may be either.": [(_LEAST, "a\n"), (_LEAST, "b\n")],
         "The tail leaves out an outcome: it goes from the one that was seen to all wins for one.": [
             ("(least,", "(least + 1,"), ("n + 1", "n")],
         "This is the chance of exactly this outcome; the more uneven ones count too.": [
