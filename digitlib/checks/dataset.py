@@ -32,6 +32,8 @@ idx_lengths = exercise(
         "The bytes of each length are read the wrong way round: the largest comes first.": ('"big"', '"little"'),
         "Four bytes make one length: you read fewer or more, add them up, or begin one byte after another.": [
             ("4 * axis", "axis"), ("int.from_bytes(", "sum(", ', "big")', ")"), ("place + 4", "place + 1")],
+        "You begin at the wrong byte: four come before the first length, zeros, the type and the number of axes.": [
+            ("4 + 4", f"{start} + 4") for start in (0, 1, 2, 3, 5, 8)],
         "A byte has 256 values, so each is worth 256 times the next one, not 255 times.": ("int.from_bytes(",
             "sum(byte * 255**n for n, byte in enumerate(reversed(", ', "big")', ")))"),
     })  # fmt: skip

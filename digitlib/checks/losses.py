@@ -148,8 +148,6 @@ best_rate = exercise(
     returns="two things, the best rate and the list of all final losses",
     passed="Each rate had the same start and the same steps, and what became `nan` did not win.",
     wrong={
-        "All rates give the same loss: is the rate in your step, and the loss measured where it leads?": [
-            ("- rate", "- 0"), ("rate *", "1 *"), ("rate *", "rates[0] *")],
         "Each step uses the sum of all gradients so far. What has to happen to a gradient once it is used?": (
             _SLOPE, "sum(map(slope, path))"),
         "Your losses are those before the last step: measure after it.": ("function(path[-1])", "function(path[-2])"),
