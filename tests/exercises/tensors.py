@@ -94,7 +94,7 @@ ANSWERS = {
         wrong={
             "no channel axis": (brighter(result=lambda total: total.squeeze(1)), "an axis of length 1"),
             "float64": (brighter(result=lambda total: total.double()), "is float64"),
-            "the ink alone": (lambda images, amounts: brighter()(images, amounts) * (images > 0)[:, None], "all pixels"),
+            "the ink alone": (lambda images, amounts: brighter()(images, amounts) * (images > 0)[:, None], "all pix"),
         },
     ),
     "noisy_copies": Answers(
