@@ -147,7 +147,9 @@ def _clear_desk(dark: np.ndarray) -> np.ndarray:
     reach = 0.008 * max(dark.shape)
     width = int(reach) + 2
     mask = dark > skimage.filters.threshold_otsu(dark)
-    broad = skimage.morphology.isotropic_opening(np.pad(mask, width, mode="edge"), reach)
+    # Woven cloth has light gaps: they are filled first.
+    filled = skimage.morphology.isotropic_closing(np.pad(mask, width, mode="edge"), reach)
+    broad = skimage.morphology.isotropic_opening(filled, reach)
     pieces = skimage.measure.label(broad[width:-width, width:-width])
     corners = pieces[[0, 0, -1, -1], [0, -1, 0, -1]]
     sides = [pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]

@@ -276,6 +276,25 @@ def test_of_a_hundred_ways_of_writing_a_digit_97_are_read_in_photographs(model, 
     assert len(misread) <= 3, misread
 
 
+def beside_cloth(digit: int, seed: int) -> Image.Image:
+    """Draw a digit with a pale pen on paper that lies on woven cloth, in a light from one corner."""
+    rng = np.random.default_rng(seed)
+    ink = draw(lay_out([digit], random.Random(seed), height=60, gap=0), pen=4, margin=(60, 50))
+    ink = np.pad(ink, ((0, 0), (ink.shape[1] // 5, 0)))
+    y, x = np.indices(ink.shape)
+    threads = 0.5 * ((x // 2 + y // 2) % 2) + 0.5 * rng.random(ink.shape)
+    is_cloth = x < 0.2 * ink.shape[1] / 1.2 + 0.15 * (len(ink) - y)
+    levels = np.where(is_cloth, 0.5 + 0.35 * threads, 0.95 - 0.3 * ink) * (1 - 0.25 * (x + y) / (x + y).max())
+    return Image.fromarray(
+        np.rint(255 * (levels + rng.normal(0, 0.01, ink.shape)).clip(0, 1)).astype(np.uint8)
+    )
+
+
+def test_woven_cloth_beside_the_paper_is_no_writing(model, tmp_path):
+    paths = [save(beside_cloth(seed % 10, seed), tmp_path, f"{seed}.png") for seed in range(40)]
+    assert sum(number(model, path) == [seed % 10] for seed, path in enumerate(paths)) >= 38
+
+
 def test_of_forty_rows_37_are_read_without_a_mistake(model, tmp_path):
     rng, misread = random.Random(2024), []
     for k in range(40):
