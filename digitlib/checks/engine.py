@@ -157,8 +157,10 @@ def look(exercise: Exercise, answer: object, seed: int) -> Iterator[dict]:
                 seen = dict(exercise.observe(run, *arguments))
             except core.NotYet as raised:
                 seen = {"raised": raised if isinstance(raised, Raised) else Raised(str(raised), "NotYet")}
-            after = states(arguments)
-            yield {"case": case, "seen": seen, "before": before, "after": after, "records": run.records}
+            after, records = states(arguments), run.records
+            yield {"case": case, "seen": seen, "before": before, "after": after, "records": records}
+            if "raised" in seen and seen["raised"].kind.startswith("TooSlow"):
+                return  # one case without an end is enough
             core.restore(drawn)
 
 
@@ -210,8 +212,7 @@ def _known(looked: Looked) -> str | None:
 
 
 def _agreeing(looked: Looked, wrong: list[tuple]) -> str | None:
-    right = looked.exercise.right
-    return next((hint for hint, each in wrong if _agrees(looked, made(right, each))), None)
+    return next((hint for hint, each in wrong if _agrees(looked, made(looked.exercise.right, each))), None)
 
 
 def _agrees(looked: Looked, answer: Callable) -> bool:

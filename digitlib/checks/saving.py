@@ -213,7 +213,6 @@ centred = exercise(
     passed="Your picture now lies where MNIST's digits lie, whatever its shape.", wrong={
         "Rows and columns have changed places: the image is moved along the wrong axes.": (
             "(down, right)", "(right, down)"),
-        "The image is moved by the right number of pixels, but the other way.": ("(down, right)", "(-down, -right)"),
         "You put the middle of the box around the ink in the middle; heavy strokes should count for more.": (
             "(ink.sum(dim) * places).sum() / ink.sum()", "ink.sum(dim).nonzero()[[0, -1]].double().mean()"),
         "Weigh each pixel by how bright it is: twice as bright, twice as much.": (
