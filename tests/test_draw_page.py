@@ -166,7 +166,7 @@ def test_each_stage_can_be_left_out():
     """Pillow does the rest of the stages here."""
     image = scipy.ndimage.grey_dilation(
         drawings()[2], 25
-    )  # a 1, taller than wide, whose strokes are not thickened
+    )  # a 1, taller than wide, and broad: nothing to thicken
     rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
     cropped = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = cropped.shape

@@ -188,9 +188,7 @@ def _program(code: types.CodeType) -> list:
     """
     program = []
     for step in dis.get_instructions(code):
-        jumps = (
-            step.opcode in dis.hasjrel or step.opcode in dis.hasjabs
-        )  # to a place that these instructions move
+        jumps = step.opcode in dis.hasjrel or step.opcode in dis.hasjabs  # whose place the skipped steps move
         value = _program(step.argval) if isinstance(step.argval, types.CodeType) else step.argval
         if step.opname not in ("RESUME", "NOP", "PUSH_NULL"):
             program.append((step.opname.replace("METHOD", "ATTR"), None if jumps else value))
@@ -245,9 +243,8 @@ def _interrupt(thread: threading.Thread, patience: float = 2.0) -> None:
     """End a thread; one that catches every exception is hit again, and left alone at last."""
     for _ in range(4):
         if thread.is_alive():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(TooSlow)
-            )
+            number, error = ctypes.c_ulong(thread.ident), ctypes.py_object(TooSlow)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, error)
             thread.join(patience / 4)
 
 
