@@ -101,8 +101,9 @@ def even_light(grey: np.ndarray) -> tuple[np.ndarray, bool]:
         grey, level = 1 - grey, 1 - level
     paper = np.full_like(grey, level)
     if is_photo:
-        # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes.
-        window = skimage.morphology.disk(max(1, round(0.07 * side)), decomposition="sequence")
+        # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes,
+        # even a broad pen's; the edge of a shadow stays where it is.
+        window = skimage.morphology.disk(max(1, round(0.09 * side)), decomposition="sequence")
         paper = skimage.morphology.closing(skimage.filters.gaussian(grey, side / 400), window)
     return (np.clip(paper - grey, 0, None) / np.maximum(paper, 0.5)).astype(np.float32), bool(is_photo)
 

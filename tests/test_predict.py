@@ -1,5 +1,6 @@
 """From the writing on a picture to digits, and what the network that is part of digitlib reads in photographs."""
 
+import contextlib
 import random
 
 import numpy as np
@@ -274,6 +275,17 @@ def test_of_a_hundred_ways_of_writing_a_digit_97_are_read_in_photographs(model, 
             if found != digit:
                 misread.append((digit, style, condition, found))
     assert len(misread) <= 3, misread
+
+
+def test_a_broad_pen_in_a_tight_photograph_is_read(model, tmp_path):
+    rng, num_right = random.Random(2024), 0
+    for k in range(40):
+        pen = rng.uniform(0.12, 0.2) * 150
+        ink = draw(lay_out([k % 10], rng, height=150, gap=0), pen=pen, margin=(pen, pen))
+        condition = ("plain", "shadow")[k // 10 % 2]
+        with contextlib.suppress(ImageError):
+            num_right += number(model, save(photograph(ink, rng, condition), tmp_path)) == [k % 10]
+    assert num_right >= 36
 
 
 def beside_cloth(digit: int, seed: int) -> Image.Image:
