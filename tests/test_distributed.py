@@ -100,17 +100,16 @@ def train_alone(monkeypatch):
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize(
-    "name, dtype, difference",
+    "count, name, dtype, difference",
     [
-        ("mlp", torch.float32, 1e-5),
-        ("rnn", torch.float32, 1e-5),  # its gradients are clipped
+        (2, "mlp", torch.float32, 1e-5),
+        (3, "rnn", torch.float32, 1e-5),  # its gradients are clipped
         # Where batches are normalised float32 rounds each step otherwise with another number of threads too.
-        ("quick", torch.float64, 1e-9),
+        (3, "quick", torch.float64, 1e-9),
     ],
 )
-def test_several_processes_train_as_one_does(name, dtype, difference, count, few, train_alone):
+def test_several_processes_train_as_one_does(count, name, dtype, difference, few, train_alone):
     # Batches of 50 images, which are no three equal shares, and of 1 image: some processes have none.
     recipe = change(find(name), num_epochs=2, batch_size=50)
     together, state, validation = train_together(count, recipe, dtype, few)
