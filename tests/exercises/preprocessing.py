@@ -113,6 +113,8 @@ ANSWERS = {
     "random_versions": Answers(
         right={"all at once": all_at_once, "cut out of a wider picture": with_padding, "in a loop": versions},
         wrong={kind: (change(versions, "* image", f"* {turn}"), kind) for kind, turn in TURNS.items()} | {
+            "turned by half a turn": (
+                change(versions, "* image", "* (image.flip(1, 2) if turn < 0.5 else image)"), "not just shifted"),
             "one number for both shifts": (change(versions, "4 * right", "4 * down"), "a random number of its own"),
             "all shifted alike": (change(versions, "4 * down", "4 * 0.7"), "from -2 to 2, but it is from 1 to 1"),
             "shifted too far": (change(versions, "4 * ", "8 * ", "- 2", "- 4"), "not just shifted by up to two pixels"),
