@@ -101,10 +101,15 @@ def even_light(grey: np.ndarray) -> tuple[np.ndarray, bool]:
         grey, level = 1 - grey, 1 - level
     paper = np.full_like(grey, level)
     if is_photo:
-        # A closing fills what is dark and narrower than its window, so it leaves the lit paper without the strokes,
-        # even a broad pen's; the edge of a shadow stays where it is.
-        window = skimage.morphology.disk(max(1, round(0.09 * side)), decomposition="sequence")
+        # A closing fills what is dark and narrow, thin strokes and ruled lines; a shadow's edge stays where it is.
+        window = skimage.morphology.disk(max(1, round(0.02 * side)))
         paper = skimage.morphology.closing(skimage.filters.gaussian(grey, side / 400), window)
+        # Then holes are filled: what is dark, however broad, and lighter all around. Zeros around the picture join
+        # what comes in from outside, a desk or a shadow, to a piece that is too large for a hole.
+        frame = int(0.1 * side) + 1
+        levels = np.pad(np.rint(255 * paper).astype(np.uint8), frame)
+        filled = skimage.morphology.area_closing(levels, 0.4 * paper.size)
+        paper = filled[frame:-frame, frame:-frame] / np.float32(255)
     return (np.clip(paper - grey, 0, None) / np.maximum(paper, 0.5)).astype(np.float32), bool(is_photo)
 
 
@@ -137,7 +142,7 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
         found = "a blank picture but for specks" if height else "a blank picture"
         raise ImageError(f"expected a digit, found {found}; write darker, or crop it closer")
     near = skimage.morphology.isotropic_dilation(body, 0.1 * height)
-    floor = min(np.percentile(smooth[~near], 99.9), threshold) if not near.all() else 0.0
+    floor = min(np.percentile(smooth[~near], 99), threshold) if not near.all() else 0.0
     kept = _drop_specks(near & skimage.filters.apply_hysteresis_threshold(smooth, floor, threshold), dark)
     levels = (dark - floor) / (np.percentile(smooth[body], 90) - floor)
     return np.where(kept, levels.clip(0, 1), 0).astype(np.float32)

@@ -153,6 +153,30 @@ def test_even_light_is_nought_on_paper_and_tells_photographs():
         assert dark[drawn == 0].mean() < 0.06 and dark[drawn == 1].mean() > 0.5
 
 
+def in_uneven_light(drawn, *, gleam):
+    """Photograph writing across the edge of a hard shadow, with a lamp's gleam of some strength in the shadow."""
+    rows, columns = np.mgrid[: len(drawn), : drawn.shape[1]] / max(drawn.shape)
+    levels = np.where(columns + 0.2 * rows < 0.6, 0.5, 0.9) * (1 - 0.8 * drawn)
+    levels += gleam * np.exp(-((columns - 0.4) ** 2 + (rows - 0.45) ** 2) / (2 * 0.02**2))
+    levels *= 1 - 0.2 * rows
+    levels += np.random.default_rng(0).normal(0, 0.015, levels.shape)
+    return levels.clip(0, 1).astype(np.float32)
+
+
+def test_a_gleam_in_a_shadow_is_no_ink():
+    for digit in range(0, 10, 3):
+        drawn = written([digit], random.Random(digit), "thin")
+        assert_found(find_ink(in_uneven_light(drawn, gleam=0.4)), drawn, missed=0.05, wrong=0.05)
+
+
+def test_a_blot_is_ink_as_far_as_it_reaches():
+    for radius in (0.1, 0.2, 0.3):
+        rows, columns = np.mgrid[:300, :300] / 300
+        blot = np.hypot(rows - 0.6, columns - 0.5) < radius
+        stem = (np.abs(columns - 0.5 + radius) < 0.03) & (np.abs(rows - 0.35) < 0.28)
+        assert_found(find_ink(in_uneven_light(1.0 * (blot | stem), gleam=0)), 1.0 * (blot | stem))
+
+
 def test_a_digit_that_fills_its_picture_keeps_its_grey_edges_and_loses_nothing():
     ring = np.hypot(*(np.mgrid[:60, :60] - 29.5))
     drawn = np.clip(30.5 - ring, 0, 1) * np.clip(ring - 22.5, 0, 1)
@@ -220,13 +244,18 @@ def test_what_cannot_be_read_gets_a_clear_word(four, tmp_path, name):
     assert words in str(error.value)
 
 
-@pytest.mark.parametrize("condition", ["plain", "ruled", "squared", "shadow"])
-def test_blank_paper_is_refused(condition):
-    for seed in range(6):
+@pytest.mark.parametrize("condition", ["plain", "ruled", "squared", "shadow", "desk"])
+def test_of_forty_blank_sheets_39_are_refused(condition):
+    taken = []
+    for seed in range(40):
         rng = random.Random(seed)
         photo = photograph(np.zeros((220, 300)), rng, condition, is_negative=seed % 2 == 1)
-        with pytest.raises(ImageError, match="blank"):
+        try:
             find_ink(np.asarray(photo, np.float32) / 255)
+            taken.append(seed)
+        except ImageError as error:
+            assert "blank" in str(error)
+    assert len(taken) <= 1, taken
 
 
 @pytest.mark.parametrize("name", ["d.png", "d.jpg", "d.gif", "d.bmp", "d.tif", "d.webp", "d.pgm"])
