@@ -101,9 +101,9 @@ def even_light(grey: np.ndarray) -> tuple[np.ndarray, bool]:
         grey, level = 1 - grey, 1 - level
     paper = np.full_like(grey, level)
     if is_photo:
-        # A closing fills what is dark and narrow, thin strokes and ruled lines; a shadow's edge stays where it is.
+        # A closing fills what is narrow, thin strokes and ruled lines. (Reflected, two rows of pixels become nonsense.)
         window = skimage.morphology.disk(max(1, round(0.02 * side)))
-        paper = skimage.morphology.closing(skimage.filters.gaussian(grey, side / 400), window)
+        paper = skimage.morphology.closing(skimage.filters.gaussian(grey, side / 400), window, mode="nearest")
         # Then holes are filled: what is dark, however broad, and lighter all around. Zeros around the picture join
         # what comes in from outside, a desk or a shadow, to a piece that is too large for a hole.
         frame = int(0.1 * side) + 1
