@@ -244,8 +244,12 @@ def test_what_cannot_be_read_gets_a_clear_word(four, tmp_path, name):
     assert words in str(error.value)
 
 
-@pytest.mark.parametrize("condition", ["plain", "ruled", "squared", "shadow", "desk"])
-def test_of_forty_blank_sheets_39_are_refused(condition):
+# So many of forty blank sheets may be taken for writing.
+TAKEN = {"plain": 0, "ruled": 0, "squared": 1, "shadow": 1, "desk": 0}
+
+
+@pytest.mark.parametrize("condition", TAKEN)
+def test_blank_paper_is_refused(condition):
     taken = []
     for seed in range(40):
         rng = random.Random(seed)
@@ -255,7 +259,7 @@ def test_of_forty_blank_sheets_39_are_refused(condition):
             taken.append(seed)
         except ImageError as error:
             assert "blank" in str(error)
-    assert len(taken) <= 1, taken
+    assert len(taken) <= TAKEN[condition], taken
 
 
 @pytest.mark.parametrize("name", ["d.png", "d.jpg", "d.gif", "d.bmp", "d.tif", "d.webp", "d.pgm"])
